@@ -1,0 +1,125 @@
+"""Everything that tared, the supervisor, its templates, its logger and its janitor say to each other.
+
+Transport: AF_UNIX SOCK_SEQPACKET, one message a packet, descriptors by SCM_RIGHTS. A message is
+``marshal.dumps((kind, serial, body), 2)``: ``kind`` a string named below, ``serial`` an integer chosen by the asker (0
+in events), ``body`` a dict of None, bool, int, float, str, bytes, list, tuple, dict. A packet over LIMIT travels as a
+sealed memfd: the packet is then ``("memfd", serial, {"size": n})`` and the descriptor comes *last*.
+
+tared → supervisor; each is answered by ``("ok", serial, {...})`` or
+``("error", serial, {"kind", "message", "subject", "hint", "exit_code"})`` (tare.errors.from_fields):
+
+    hello      {"versions": [oldest, newest], "pid": int}
+               → {"version": int, "pid": int, "build": str, "processes": [process, ...]}
+               process = {"container", "exec", "pid", "start_time", "started_at", "exit": None | exit}
+               exit = {"code": int 0..255, "signal": int or 0, "oom": bool, "at": ns since the epoch}
+    template   {"runtime": name, "entry": "module:function", "path": [directories for sys.path]}
+               make sure that a template for this runtime runs → {}
+    start      {"container", "exec": "" or id, "runtime", "launch": launch, "links": [link, ...], "tty": bool,
+                "stdin": bool, "stdin_once": bool, "log": log or None, "exit_record": path or "", "size": [rows, columns],
+                "mount_fds": [index, ...]}  + descriptors in the order of mount_fds
+               launch = the fields of tare.model.process.Launch as a dict; link = those of tare.model.network.Link
+               log = {"driver": "local" | "json-file" | "none", "path": str, "max_size": bytes or 0, "max_file": int}
+               → {"pid", "start_time", "started_at", "warnings": [str]}; on error nothing is left running
+               error fields as above, exit_code 127 for "not found", 126 for "cannot be executed", else 125
+    attach     {"id": str, "container", "exec", "stdin": bool, "stdout": bool, "stderr": bool, "framed": bool,
+                "detach_keys": bytes, "initial": bytes}  + one stream socket
+               may come before start: nothing that the process writes is missed. The socket is closed by the supervisor
+               when the process has ended and all output is delivered. → {}
+    discard    {"container", "exec"}  forget attachments that wait for a start which will not come → {}
+    signal     {"container", "exec", "signal": int} → {}; NotFound when not running
+    resize     {"container", "exec", "rows", "columns"} → {}
+    flush      {"container"} everything read from it so far is in its log file → {}
+    acknowledge {"container", "exec"} the exit is recorded; the exit record may be deleted → {}
+    clean      {"paths": [path, ...]} delete in the background → {}
+    hold       {"owner": container id, "forwards": [[protocol, address, port], ...], "sockets": n}
+               + n bound sockets, then one listening socket a forward; kept until released → {}
+    release    {"owner"} → {}
+    stop       {} end the supervisor; Conflict while processes run → {}
+
+supervisor → tared, unasked:
+
+    exit       {"container", "exec", "code", "signal", "oom", "at"}; repeated after hello until acknowledged
+    detached   {"container", "exec", "id"}  a client left by its detach keys
+
+An exit of a container (not of an exec) is first written to ``exit_record`` (renamed into place): one line
+``code signal oom at``, decimal. The record of 128+signal is the exit code of a process that a signal ended.
+
+supervisor → template: ``("clone", serial, {"launch", "tty", "fds": [names in order]})`` + descriptors; the template answers
+``("cloned", serial, {"pid"})`` or ``("error", serial, …)``; the clone is the supervisor's child (CLONE_PARENT).
+
+Attached streams are Docker's: with ``framed`` each chunk has the header ``[stream, 0, 0, 0, size as big-endian u32]``
+(stream 1 stdout, 2 stderr), without it raw bytes. What the client sends is the process's stdin; its half-close closes
+stdin (when stdin_once, also its end).
+"""
+
+from __future__ import annotations
+
+import array
+import marshal
+import os
+import socket
+from typing import Any
+
+VERSION = 1
+OLDEST = 1
+LIMIT = 180 * 1024
+MAX_FDS = 250
+
+Body = dict[str, Any]
+
+
+def encode(kind: str, serial: int, body: Body) -> tuple[bytes, int]:
+    """The packet and a memfd to append to its descriptors (or -1)."""
+    packet = marshal.dumps((kind, serial, body), 2)
+    if len(packet) <= LIMIT:
+        return packet, -1
+    fd = os.memfd_create("tare-message", os.MFD_CLOEXEC)
+    view = memoryview(packet)
+    while view:
+        view = view[os.write(fd, view) :]
+    return marshal.dumps(("memfd", serial, {"size": len(packet)}), 2), fd
+
+
+def decode(packet: bytes, fds: list[int]) -> tuple[str, int, Body]:
+    """The message of a packet. Takes a memfd off ``fds`` and closes it. Raises ValueError for what is no message."""
+    try:
+        kind, serial, body = marshal.loads(packet)
+        if kind == "memfd":
+            fd = fds.pop()
+            try:
+                kind, serial, body = marshal.loads(os.pread(fd, body["size"], 0))
+            finally:
+                os.close(fd)
+    except (EOFError, TypeError, KeyError, IndexError) as error:
+        raise ValueError(f"not a message: {error}") from error
+    return kind, serial, body
+
+
+def send(sock: socket.socket, kind: str, serial: int, body: Body, fds: tuple[int, ...] | list[int] = ()) -> None:
+    """Send one message. The descriptors stay the caller's. Raises OSError as sendmsg(2) does."""
+    packet, large = encode(kind, serial, body)
+    try:
+        every = [*fds, large] if large >= 0 else list(fds)
+        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", every))] if every else []
+        sock.sendmsg([packet], rights, socket.MSG_NOSIGNAL)
+    finally:
+        if large >= 0:
+            os.close(large)
+
+
+def receive(sock: socket.socket) -> tuple[str, int, Body, list[int]] | None:
+    """Receive one message, or None at the end. Descriptors are close-on-exec. Raises BlockingIOError, ValueError."""
+    size = array.array("i").itemsize * MAX_FDS
+    packet, ancillary, _flags, _address = sock.recvmsg(LIMIT + 4096, socket.CMSG_SPACE(size), socket.MSG_CMSG_CLOEXEC)
+    fds: list[int] = []
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            whole = array.array("i")
+            whole.frombytes(data[: len(data) - len(data) % whole.itemsize])
+            fds.extend(whole)
+    if not packet:
+        for fd in fds:
+            os.close(fd)
+        return None
+    message = decode(packet, fds)
+    return (*message, fds)
