@@ -61,7 +61,9 @@ class NetworkDriver(Protocol):
     def check(self, endpoint: str) -> str:
         """``""`` when reality matches, else what is missing (NW-08)."""
 
-    def reconcile(self, networks: Iterable[Network], endpoints: Iterable[tuple[Endpoint, Attachment, tuple[PortBinding, ...]]]) -> Sequence[str]:
+    def reconcile(
+        self, networks: Iterable[Network], endpoints: Iterable[tuple[Endpoint, Attachment, tuple[PortBinding, ...]]]
+    ) -> Sequence[str]:
         """The daemon has (re)started and these exist and are live: take them as reserved and published, put back rules
         that are missing, remove everything else that is this driver's; return a line for each repair (NW-09)."""
 

@@ -1,0 +1,70 @@
+"""A container as the engine holds it: the wish, what became of it, and where it is in its life."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tare.model.container import ContainerConfig, ContainerState, Exec
+from tare.model.image import ImageConfig
+from tare.model.network import Attachment, Endpoint, PortBinding
+from tare.model.process import ProcessRef
+
+
+@dataclass(slots=True)
+class Connection:
+    """A container's place on one network, from its start to its end."""
+
+    endpoint: Endpoint
+    attachment: Attachment
+    bindings: tuple[PortBinding, ...] = ()
+
+
+@dataclass(slots=True)
+class Container:
+    """The engine's record. Only the engine writes to it; others read.
+
+    ``config`` is what was asked for, ``image_config`` what the image adds; ``args`` the merged command line,
+    ``env`` the merged environment, ``working_dir``, ``user``, ``stop_signal`` and ``labels`` likewise merged.
+    ``storage``, ``runtime`` and ``log_driver`` are the names chosen (never empty). ``directory`` holds the container's
+    hosts, hostname, resolv.conf and log. ``connections`` is keyed by network name; empty while it does not run, but
+    ``last_bindings`` keeps what ports it had.
+    """
+
+    id: str
+    name: str
+    created: str
+    config: ContainerConfig
+    image_id: str
+    image_config: ImageConfig
+    args: tuple[str, ...]
+    env: tuple[str, ...]
+    working_dir: str
+    user: str
+    hostname: str
+    stop_signal: str
+    labels: dict[str, str]
+    storage: str
+    runtime: str
+    log_driver: str
+    directory: str
+    state: ContainerState = field(default_factory=ContainerState)
+    connections: dict[str, Connection] = field(default_factory=dict)
+    last_bindings: tuple[PortBinding, ...] = ()
+    execs: dict[str, Exec] = field(default_factory=dict)
+    changed_by: tuple[str, ...] = ()
+
+    @property
+    def running(self) -> bool:
+        return self.state.status in ("running", "paused")
+
+    @property
+    def process(self) -> ProcessRef:
+        """The first process; meaningful while ``running``."""
+        return ProcessRef(self.id, self.state.pid, self.state.start_time)
+
+    @property
+    def log_path(self) -> str:
+        """The log file, or ``""`` with the driver ``none``."""
+        names = {"json-file": f"{self.id}-json.log", "local": "container.log"}
+        name = names.get(self.log_driver)
+        return f"{self.directory}/{name}" if name else ""
