@@ -86,7 +86,17 @@ class RuntimeDriver(Protocol):
 
 
 @runtime_checkable
+class SupportsTemplate(Protocol):
+    """The driver's children run in clones of a template which should be warm before the first start."""
+
+    def entries(self) -> Sequence[str]:
+        """Dotted names ``module:function`` of every child entry that its Launches use."""
+
+
+@runtime_checkable
 class SupportsPause(Protocol):
+    """Processes can be frozen."""
+
     def pause(self, target: ProcessRef) -> None:
         """Freeze every process of the container."""
 

@@ -1,0 +1,146 @@
+"""tared's end of the conversation with the supervisor (tare.supervisor.messages)."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tare.errors import TareError, Unavailable, from_fields
+from tare.supervisor import messages, spawn
+
+log = logging.getLogger(__name__)
+
+Body = dict[str, Any]
+
+
+class Supervision:
+    """Asks the supervisor and hears from it; finds or starts another when it is gone."""
+
+    def __init__(self, exec_root: Path, on_event: Callable[[str, Body], None], on_lost: Callable[[], None]) -> None:
+        self._exec_root = exec_root
+        self._on_event = on_event
+        self._on_lost = on_lost
+        self._sock: socket.socket | None = None
+        self._serial = 0
+        self._asked: dict[int, asyncio.Future[Body]] = {}
+        self._queue: list[tuple[str, int, Body, list[int]]] = []
+        self._closed = False
+        self.pid = 0
+
+    async def connect(self) -> list[Body]:
+        """Connect (starting a supervisor if none runs) and say hello. Returns the processes that it has."""
+        sock = await asyncio.to_thread(spawn.connect_or_spawn, str(self._exec_root))
+        sock.setblocking(False)
+        self._sock = sock
+        asyncio.get_running_loop().add_reader(sock, self._readable)
+        hello = await self.ask("hello", {"versions": [messages.OLDEST, messages.VERSION], "pid": os.getpid()})
+        self.pid = int(hello["pid"])
+        return list(hello["processes"])
+
+    def ask(self, kind: str, body: Body, fds: Sequence[int] = ()) -> asyncio.Future[Body]:
+        """Send a request; the future gives the answer or raises the supervisor's TareError."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Body] = loop.create_future()
+        if self._sock is None:
+            future.set_exception(Unavailable("the supervisor is gone", hint="it is being restarted; try again"))
+            return future
+        self._serial += 1
+        self._asked[self._serial] = future
+        if self._queue:
+            self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
+            return future
+        try:
+            messages.send(self._sock, kind, self._serial, body, fds)
+        except BlockingIOError:
+            self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
+            loop.add_writer(self._sock, self._writable)
+        except OSError as error:
+            del self._asked[self._serial]
+            future.set_exception(Unavailable(f"the supervisor cannot be reached: {error.strerror}"))
+        return future
+
+    def tell(self, kind: str, body: Body) -> None:
+        """Ask without waiting for the answer; a failure is logged."""
+        self.ask(kind, body).add_done_callback(lambda done: self._told(kind, done))
+
+    @staticmethod
+    def _told(kind: str, done: asyncio.Future[Body]) -> None:
+        error = None if done.cancelled() else done.exception()
+        if error is not None and not (isinstance(error, TareError) and error.kind == "not_found"):
+            log.warning("supervisor: %s: %s", kind, error)
+
+    def _writable(self) -> None:
+        assert self._sock is not None
+        while self._queue:
+            kind, serial, body, fds = self._queue[0]
+            try:
+                messages.send(self._sock, kind, serial, body, fds)
+            except BlockingIOError:
+                return
+            except OSError:
+                self._lost()
+                return
+            self._queue.pop(0)
+            for fd in fds:
+                os.close(fd)
+        asyncio.get_running_loop().remove_writer(self._sock)
+
+    def _readable(self) -> None:
+        while self._sock is not None:
+            try:
+                message = messages.receive(self._sock)
+            except BlockingIOError:
+                return
+            except (OSError, ValueError) as error:
+                log.error("supervisor: %s", error)
+                message = None
+            if message is None:
+                self._lost()
+                return
+            kind, serial, body, fds = message
+            for fd in fds:
+                os.close(fd)
+            if serial == 0:
+                self._on_event(kind, body)
+                continue
+            future = self._asked.pop(serial, None)
+            if future is None or future.done():
+                continue
+            if kind == "ok":
+                future.set_result(body)
+            else:
+                future.set_exception(from_fields(**body))
+
+    def _lost(self) -> None:
+        self._drop()
+        if not self._closed:
+            self._on_lost()
+
+    def _drop(self) -> None:
+        if self._sock is None:
+            return
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(self._sock)
+        loop.remove_writer(self._sock)
+        self._sock.close()
+        self._sock = None
+        asked, self._asked = self._asked, {}
+        for future in asked.values():
+            if not future.done():
+                future.set_exception(Unavailable("the supervisor has gone away", hint="it is being restarted; try again"))
+        queue, self._queue = self._queue, []
+        for _kind, _serial, _body, fds in queue:
+            for fd in fds:
+                with contextlib.suppress(OSError):
+                    os.close(fd)
+
+    def close(self) -> None:
+        """Leave; the supervisor and every container go on."""
+        self._closed = True
+        self._drop()
