@@ -21,12 +21,15 @@ class Waiter:
 
 @dataclass(slots=True)
 class Entry:
-    """A container with its lock (held by start, remove and the settling of an exit) and those who wait for it."""
+    """A container with its lock (held by start, remove and the settling of an exit) and those who wait for it.
+
+    ``restarting`` keeps a container with ``--rm`` from going when it stops only to be started again.
+    """
 
     container: Container
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiters: list[Waiter] = field(default_factory=list)
-    stopping: bool = False
+    restarting: bool = False
 
 
 class Registry:

@@ -19,8 +19,6 @@ LOOPBACK = (
 UPSTREAM = "/run/systemd/resolve/resolv.conf"
 """Where systemd-resolved lists the real servers when resolv.conf names only its stub (resolved.conf(5))."""
 
-FALLBACK = ("8.8.8.8", "8.8.4.4")
-
 
 def hosts(addresses: Sequence[str], hostname: str, domainname: str, extra: Sequence[str], gateway: str) -> str:
     """The text of /etc/hosts. ``extra`` are ``HOST:IP`` or ``HOST=IP``; ``host-gateway`` stands for ``gateway``."""
@@ -52,13 +50,13 @@ def resolv_conf(
     """The text of /etc/resolv.conf: the host's, with what was asked for in its place.
 
     A loopback server means nothing inside another network namespace: unless ``keep_local`` it is replaced by what
-    systemd-resolved forwards to, or left out (resolv.conf(5)).
+    systemd-resolved forwards to, or left out (resolv.conf(5)); no public server is ever put in its place.
     """
     own_servers, own_search, own_options = _parse(path)
     if not keep_local and own_servers and all(map(_local, own_servers)):
         own_servers, own_search, own_options = _parse(UPSTREAM)
     if not keep_local:
-        own_servers = [server for server in own_servers if not _local(server)] or list(FALLBACK)
+        own_servers = [server for server in own_servers if not _local(server)]
     chosen_search = list(search) if search else own_search
     chosen_options = list(options) if options else own_options
     lines = [f"nameserver {server}\n" for server in (servers or own_servers)]

@@ -1,0 +1,54 @@
+"""kill: signals by name or number."""
+
+from __future__ import annotations
+
+import signal as signals
+from typing import TYPE_CHECKING
+
+from tare.containers.container import Container
+from tare.engine.persist import announce
+from tare.errors import Conflict, Invalid, NotFound
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+
+def number(name: str) -> int:
+    """``SIGKILL``, ``kill``, ``9``, ``RTMIN+3`` as a number (signal(7)). Raises Invalid."""
+    bare = name.strip().upper().removeprefix("SIG")
+    if bare.isdigit() and 0 < int(bare) < signals.NSIG:
+        return int(bare)
+    base, sign, offset = (*bare.partition("+"),) if "+" in bare else (*bare.partition("-"),)
+    found = getattr(signals, f"SIG{base}", None)
+    if isinstance(found, signals.Signals) and (not sign or (base in ("RTMIN", "RTMAX") and offset.isdigit())):
+        value = int(found) + (int(f"{sign}{offset}") if sign else 0)
+        if 0 < value < signals.NSIG:
+            return value
+    raise Invalid(f"Invalid signal: {name}", subject=name, hint="a name such as SIGTERM, or a number")
+
+
+async def kill(engine: Engine, ref: str, signal: str = "SIGKILL") -> None:
+    """Send a signal to the container's first process. Raises Conflict when it does not run."""
+    container = engine.registry.find(ref).container
+    value = number(signal or "SIGKILL")
+    if not container.running:
+        raise Conflict(f"cannot kill container: {ref}: container {container.id} is not running", subject=ref)
+    await send(engine, container, value)
+    announce(engine, container, "kill", signal=str(value))
+
+
+async def send(engine: Engine, container: Container, signal: int) -> None:
+    """Quietly succeeds when the process has just ended: its exit is on the way."""
+    try:
+        await engine.supervision.ask("signal", {"container": container.id, "exec": "", "signal": signal})
+    except NotFound:
+        return
+    if container.state.status == "paused" and signal == signals.SIGKILL:
+        runtime = await engine.roster.open("runtime", container.runtime)
+        await runtime.call("resume", container.process)
+
+
+async def everything(engine: Engine, container: Container) -> None:
+    """SIGKILL, also to a frozen container."""
+    await send(engine, container, signals.SIGKILL)
+    announce(engine, container, "kill", signal="9")

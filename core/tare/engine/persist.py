@@ -1,0 +1,39 @@
+"""Writing containers through to the state database, and news to whoever listens."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from tare.containers.container import Container
+from tare.model.event import Event
+from tare.state.documents import to_document
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+
+def save(engine: Engine, container: Container, *, durable: bool) -> None:
+    """Record a container. A container with ``--rm`` never waits for the disk: it is not meant to survive a power cut."""
+    document = to_document(container)
+    document.pop("execs", None)
+    engine.state.containers.save(
+        container.id, container.name, document, durable=durable and not container.config.auto_remove
+    )
+
+
+def announce(engine: Engine, container: Container, action: str, **attributes: str) -> None:
+    """Publish a container event with the attributes that Docker gives it."""
+    publish(
+        engine,
+        "container",
+        action,
+        container.id,
+        {**container.labels, "image": container.config.image, "name": container.name, **attributes},
+    )
+
+
+def publish(engine: Engine, type: str, action: str, id: str, attributes: dict[str, Any]) -> None:
+    event = Event(type, action, id, time.time_ns(), attributes)
+    engine.bus.publish(event)
+    engine.plugins.after("tare_after_event", event=event)

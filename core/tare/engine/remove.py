@@ -1,0 +1,68 @@
+"""remove: take a container away. Name, ports and address are free when it returns; its files go in the background."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from tare.containers.registry import Entry
+from tare.containers.states import move
+from tare.engine import kill, networks, wait
+from tare.engine.persist import announce
+from tare.errors import Conflict, TareError, Unsupported
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+async def remove(engine: Engine, ref: str, *, force: bool = False, link: bool = False) -> None:
+    """Raises Conflict for a running container without ``force``, and a plugin's veto."""
+    if link:
+        raise Unsupported("--link is not supported yet", subject=ref)
+    entry = engine.registry.find(ref)
+    container = entry.container
+    await engine.plugins.before("tare_before_container_remove", id=container.id, name=container.name, force=force)
+    if container.running:
+        if not force:
+            action = "Unpause and then stop" if container.state.status == "paused" else "Stop"
+            raise Conflict(
+                f"cannot remove container {ref!r}: container is {container.state.status}: "
+                f"{action.lower()} the container before removing or force remove",
+                subject=ref,
+            )
+        gone = wait.expect(engine, container.id, "not-running")
+        await kill.everything(engine, container)
+        await gone
+    async with entry.lock:
+        if engine.registry.get(container.id) is not entry:
+            return
+        if container.running:
+            raise Conflict(f"cannot remove container {ref!r}: it was started again", subject=ref)
+        await take_away(engine, entry)
+
+
+async def take_away(engine: Engine, entry: Entry) -> None:
+    """The removal itself. The caller holds the lock; nothing here can be undone, so what fails is logged and gone on from:
+    the next start of the daemon finds what was left."""
+    container = entry.container
+    container.state = move(container.state, "removing")
+    engine.state.containers.remove(container.id, durable=not container.config.auto_remove)
+    paths: list[str] = [container.directory]
+    try:
+        await networks.disconnect(engine, container)
+        storage = await engine.roster.open("storage", container.storage)
+        paths += await storage.call("remove", container.id)
+        runtime = await engine.roster.open("runtime", container.runtime)
+        paths += await runtime.call("remove", container.id)
+    except TareError as error:
+        log.warning("removing container %s: %s", container.name, error)
+    for exec_id in list(container.execs):
+        engine.execs.pop(exec_id, None)
+    engine.supervision.tell("discard", {"container": container.id, "exec": ""})
+    engine.supervision.tell("clean", {"paths": paths})
+    engine.registry.drop(container.id)
+    wait.notify(entry, "removed", container.state.exit_code, container.state.error)
+    announce(engine, container, "destroy")
+    engine.plugins.after("tare_after_container_remove", id=container.id, name=container.name)

@@ -1,0 +1,76 @@
+"""What happens when a process has ended: the supervisor's news becomes the engine's state."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from tare.containers.registry import Entry
+from tare.containers.states import move
+from tare.engine import execute, networks, wait
+from tare.engine.clock import stamp
+from tare.engine.persist import announce, save
+from tare.errors import TareError
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+
+def hear(engine: Engine, kind: str, body: dict[str, Any]) -> None:
+    """An event of the supervisor."""
+    if kind == "exit":
+        if body["exec"]:
+            execute.ended(engine, body)
+            engine.supervision.tell("acknowledge", {"container": body["container"], "exec": body["exec"]})
+        else:
+            engine.spawn(exited(engine, body), f"settling the exit of {body['container'][:12]}")
+    elif kind == "detached":
+        entry = engine.registry.get(body["container"])
+        if entry is not None:
+            announce(engine, entry.container, "detach")
+
+
+async def exited(engine: Engine, body: dict[str, Any]) -> None:
+    """Record an exit exactly once, free what the container held, tell everybody, then acknowledge."""
+    entry = engine.registry.get(body["container"])
+    if entry is not None:
+        async with entry.lock:
+            if entry.container.running:
+                await settle(engine, entry, body)
+    engine.supervision.tell("acknowledge", {"container": body["container"], "exec": ""})
+
+
+async def settle(engine: Engine, entry: Entry, body: dict[str, Any]) -> None:
+    """The caller holds the container's lock. ``body``: code, signal, oom, at."""
+    container = entry.container
+    error = "the exit code is unknown: the supervisor was killed" if body.get("unknown") else ""
+    try:
+        await networks.disconnect(engine, container)
+    except TareError as failure:
+        log.warning("container %s: %s", container.name, failure)
+    container.state = move(
+        container.state,
+        "exited",
+        pid=0,
+        start_time=0,
+        exit_code=body["code"],
+        oom_killed=bool(body["oom"]),
+        error=error,
+        finished_at=stamp(body["at"]),
+    )
+    execute.container_ended(engine, container)
+    if container.config.auto_remove and not entry.restarting:
+        wait.notify(entry, "next-exit", body["code"])
+        announce(engine, container, "die", exitCode=str(body["code"]))
+        from tare.engine.remove import take_away
+
+        await take_away(engine, entry)
+    else:
+        save(engine, container, durable=False)
+        wait.notify(entry, "next-exit", body["code"])
+        if body["oom"]:
+            announce(engine, container, "oom")
+        announce(engine, container, "die", exitCode=str(body["code"]))
+    engine.plugins.after("tare_after_container_exit", id=container.id, name=container.name, state=container.state)

@@ -1,0 +1,155 @@
+"""start: the path from a recorded container to a running process. Read this file first.
+
+layer → network (reserve, publish) → files → specification → plan → launch. Each step pushes its undo on the next line; when
+the supervisor says that the process runs, the undos are dropped.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+from tare.containers.container import Container
+from tare.containers.registry import Entry
+from tare.containers.states import move
+from tare.drivers.runtime import Bundle
+from tare.engine import bundle as bundles
+from tare.engine import networks, wait
+from tare.engine.clock import stamp
+from tare.engine.persist import announce, save
+from tare.engine.roster import Handle
+from tare.errors import Conflict, NotModified, TareError
+from tare.model.network import Attachment, Link
+from tare.model.process import Launch
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+
+async def start(engine: Engine, ref: str) -> None:
+    """Raises NotModified when it runs already, and whatever stands in the way; then nothing is left half made."""
+    entry = engine.registry.find(ref)
+    async with entry.lock:
+        container = entry.container
+        if container.state.status == "paused":
+            raise Conflict("cannot start a paused container, try unpause instead", subject=ref)
+        if container.running:
+            raise NotModified(f"container {ref} is already running", subject=ref)
+        if container.state.status not in ("created", "exited"):
+            raise Conflict(f"container {ref} is {container.state.status} and cannot be started", subject=ref)
+        before = container.state
+        try:
+            await launch(engine, entry)
+        except TareError as error:
+            engine.supervision.tell("discard", {"container": container.id, "exec": ""})
+            container.state = move(before, before.status, error=error.message, exit_code=error.exit_code)
+            save(engine, container, durable=True)
+            if container.config.auto_remove:
+                from tare.engine.remove import take_away
+
+                await take_away(engine, entry)
+            else:
+                wait.notify(entry, "next-exit", error.exit_code, error.message)
+            raise
+    announce(engine, container, "start")
+    engine.plugins.after("tare_after_container_start", id=container.id, name=container.name, pid=container.state.pid)
+
+
+async def launch(engine: Engine, entry: Entry) -> None:
+    """Everything between the wish and execve. The caller holds the container's lock."""
+    container = entry.container
+    runtime = await engine.roster.open("runtime", container.runtime)
+    async with AsyncExitStack() as undo:
+        attachments = await networks.connect(engine, container, undo)
+        bundle = await bundles.prepare(engine, container, attachments)
+        plan: Launch = await runtime.call("plan", bundle)
+        await warm(engine, runtime, plan.entry)
+        at = time.time_ns()
+        before = container.state
+        container.state = move(
+            before, "running", pid=0, error="", exit_code=0, oom_killed=False, started_at=stamp(at), finished_at=""
+        )
+        undo.callback(setattr, container, "state", before)
+        save(engine, container, durable=False)
+        answer = await engine.supervision.ask("start", request(container, plan, bundle, attachments), mount_fds(bundle))
+        undo.pop_all()
+    container.state = move(
+        container.state, "running", pid=answer["pid"], start_time=answer["start_time"], started_at=stamp(answer["started_at"])
+    )
+    for warning in answer.get("warnings", ()):
+        bundles.log.warning("container %s: %s", container.name, warning)
+
+
+def request(container: Container, launch: Launch, bundle: Bundle, attachments: tuple[Attachment, ...]) -> dict[str, Any]:
+    """The body of ``start`` (tare.supervisor.messages)."""
+    config = container.config
+    log = None
+    if container.log_driver != "none":
+        options = config.log_options
+        log = {
+            "driver": container.log_driver,
+            "path": container.log_path,
+            "max_size": int(options.get("max-size", 0)),
+            "max_file": int(options.get("max-file", 1)),
+        }
+    return {
+        "container": container.id,
+        "exec": "",
+        "runtime": container.runtime,
+        "launch": fields(launch),
+        "links": [link_fields(link) for attachment in attachments for link in attachment.links],
+        "tty": config.tty,
+        "stdin": config.open_stdin,
+        "stdin_once": config.stdin_once,
+        "log": log,
+        "exit_record": os.path.join(container.directory, "exit"),
+        "size": [bundle.rows, bundle.columns],
+        "mount_fds": [index for index, mount in enumerate(bundle.rootfs) if mount.fd >= 0],
+    }
+
+
+def mount_fds(bundle: Bundle) -> list[int]:
+    return [mount.fd for mount in bundle.rootfs if mount.fd >= 0]
+
+
+def fields(launch: Launch) -> dict[str, Any]:
+    """A Launch as the supervisor takes it; dataclasses.asdict would copy the whole plan."""
+    return {
+        "entry": launch.entry,
+        "plan": launch.plan,
+        "namespaces": launch.namespaces,
+        "pid_namespace": launch.pid_namespace,
+        "cgroups": list(launch.cgroups),
+        "clone_cgroup": launch.clone_cgroup,
+        "argv": list(launch.argv),
+        "pid_file": launch.pid_file,
+    }
+
+
+def link_fields(link: Link) -> Mapping[str, Any]:
+    return {
+        "kind": link.kind,
+        "name": link.name,
+        "host_name": link.host_name,
+        "parent": link.parent,
+        "mac": link.mac,
+        "mtu": link.mtu,
+        "addresses": list(link.addresses),
+        "routes": [{"destination": route.destination, "gateway": route.gateway} for route in link.routes],
+        "options": dict(link.options),
+    }
+
+
+async def warm(engine: Engine, runtime: Handle, entry: str) -> None:
+    """Have the runtime's template loaded once for each supervisor."""
+    key = f"{runtime.name} {entry}"
+    if not entry or key in engine.templates:
+        return
+    import sys
+
+    body = {"runtime": runtime.name, "entry": entry, "path": [path for path in sys.path if path]}
+    await engine.supervision.ask("template", body)
+    engine.templates.add(key)
