@@ -277,6 +277,6 @@ _IPC = ((1, "semop semget semctl semtimedop"), (11, "msgsnd msgrcv msgget msgctl
 X86_MULTIPLEXED: dict[str, tuple[str, int]] = {
     name: (through, call)
     for through, table in (("socketcall", ((1, _SOCKETCALL),)), ("ipc", _IPC))
-    for name, call in _spread(*table).items()
+    for name, call in _spread(table).items()
 }
 """On 32-bit x86 these are also reached through socketcall(2) and ipc(2), whose first argument is the number here."""
