@@ -74,6 +74,7 @@ class ContainerConfig:
     """The whole wish: what came from the client, with nothing of the image merged in.
 
     ``None`` in ``command``, ``entrypoint``, ``stop_timeout`` means that the image or the daemon decides.
+    ``console_size`` is (rows, columns) of the first terminal, zeros where the client does not say.
     """
 
     image: str
@@ -89,6 +90,7 @@ class ContainerConfig:
     stop_signal: str = ""
     stop_timeout: int | None = None
     tty: bool = False
+    console_size: tuple[int, int] = (0, 0)
     open_stdin: bool = False
     stdin_once: bool = False
     attach_stdin: bool = False

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class PortRequest:
-    """One port that the user asked to publish. ``host_port`` 0 means any free one."""
+    """One port that the user asked to publish. ``host_port`` 0 means any free one; with ``host_port_end`` it means the
+    first free one from ``host_port`` up to and including ``host_port_end``."""
 
     container_port: int
     protocol: str = "tcp"
     host_ip: str = ""
     host_port: int = 0
+    host_port_end: int = 0
 
 
 @dataclass(frozen=True, slots=True)

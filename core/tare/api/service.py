@@ -1,0 +1,60 @@
+"""From a request's head to a route's answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import h11
+
+from tare.api import failures, versions
+from tare.api.answer import Answer, Hijacked, Stream
+from tare.api.call import Call
+from tare.api.connection import Connection, Gone
+from tare.api.failures import Refused
+from tare.api.router import Router
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+
+class Service:
+    """The routes, the engine they ask, and what every answer carries.
+
+    ``spool_directory`` takes the bodies that are too large for memory; it must exist.
+    """
+
+    def __init__(self, engine: Engine, router: Router, spool_directory: Path, server: str) -> None:
+        self.engine = engine
+        self.spool_directory = spool_directory
+        self.headers = [
+            ("Api-Version", versions.text(versions.NEWEST)),
+            ("Docker-Experimental", "false"),
+            ("Ostype", "linux"),
+            ("Server", server),
+        ]
+        self._router = router
+
+    async def answer(self, connection: Connection, request: h11.Request) -> Answer | Stream | Hijacked:
+        """Never raises but for what ends the connection: a client that is gone, malformed HTTP, cancellation."""
+        method = request.method.decode("ascii")
+        target = request.target.decode("ascii", "replace")
+        try:
+            raw_path, _, query = target.partition("?")
+            version, path = versions.split(unquote(raw_path, errors="replace"))
+            found = self._router.find(method, path)
+            if found is None:
+                raise Refused(404, "page not found")
+            route, parameters = found
+            call = Call(self.engine, connection, method, path, query, version)
+            call.headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
+            call.parameters = parameters
+            if not route.watched:
+                return await route.handler(call)
+            with connection.watching():
+                return await route.handler(call)
+        except (ConnectionError, Gone, h11.RemoteProtocolError):
+            raise
+        except Exception as error:
+            return failures.answer(failures.translate(error, f"{method} {target[:200]}"))
