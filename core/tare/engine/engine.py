@@ -24,7 +24,7 @@ from tare.engine import (
     logs,
     names,
     networks,
-    open as opening,
+    opening,
     pause,
     pictures,
     prune,
@@ -72,7 +72,7 @@ class Engine:
         self.registry = Registry()
         self.known_networks: dict[str, Network] = {}
         self.execs: dict[str, Exec] = {}
-        self.exec_waiters: dict[str, asyncio.Future[int]] = {}
+        self.exec_ended: dict[str, float] = {}
         self.templates: set[str] = set()
         self.layers: dict[str, set[str]] = {}
         self.unpacking: dict[tuple[str, str], asyncio.Lock] = {}

@@ -1,0 +1,194 @@
+"""exec: further processes in a running container."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import struct
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tare.containers.container import Container
+from tare.containers.names import new_id
+from tare.engine import attach as attaching
+from tare.engine import bundle as bundles
+from tare.engine.persist import announce
+from tare.engine.start import fields, warm
+from tare.errors import Conflict, NotFound, TareError
+from tare.model.container import Exec
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+KEPT_SECONDS = 300.0
+"""How long an ended exec can still be inspected, as in Docker."""
+
+
+def create(engine: Engine, ref: str, wish: Exec) -> str:
+    """Record the wish. Raises Conflict when the container does not run."""
+    container = running(engine, ref)
+    forget_old(engine, container)
+    id = new_id()
+    attaching.detach_keys(wish.detach_keys)
+    made = replace(wish, id=id, container=container.id)
+    engine.execs[id] = container.execs[id] = made
+    announce(engine, container, f"exec_create: {' '.join(wish.command)}", execID=id)
+    return id
+
+
+def running(engine: Engine, ref: str) -> Container:
+    container = engine.registry.find(ref).container
+    if container.state.status == "paused":
+        raise Conflict(f"Container {ref} is paused, unpause the container before exec", subject=ref)
+    if not container.running or not container.state.pid:
+        raise Conflict(f"container {container.id} is not running", subject=ref)
+    return container
+
+
+def find(engine: Engine, id: str) -> Exec:
+    found = engine.execs.get(id)
+    if found is None:
+        raise NotFound(f"No such exec instance: {id}", subject=id)
+    return found
+
+
+def check(engine: Engine, id: str) -> tuple[Exec, Container]:
+    """What start would refuse before it says anything."""
+    wish = find(engine, id)
+    container = running(engine, wish.container)
+    if wish.running:
+        raise Conflict(f"exec {id} is already running", subject=id)
+    if wish.exit_code is not None:
+        raise Conflict(f"exec {id} has already run", subject=id)
+    return wish, container
+
+
+async def start(
+    engine: Engine, id: str, conn: socket.socket | None, *, detach: bool, tty: bool, initial: bytes = b""
+) -> None:
+    """Start it; with ``conn`` its streams are attached from the first byte.
+
+    A command that cannot be run raises with exit_code 126 or 127; with ``conn`` the text also goes to the client, which
+    has already been told that the stream begins.
+    """
+    wish, container = check(engine, id)
+    note(engine, replace(wish, running=True))
+    key = {"container": container.id, "exec": id}
+    try:
+        runtime = await engine.roster.open("runtime", container.runtime)
+        bundle = await bundles.prepare(engine, container, ())
+        process = bundles.process_of(container, bundle, wish)
+        launch = await runtime.call("plan_exec", process, bundle, container.process)
+        await warm(engine, runtime, launch.entry)
+        if conn is not None and not detach:
+            body = {
+                **key,
+                "id": os.urandom(8).hex(),
+                "stdin": wish.open_stdin,
+                "stdout": wish.attach_stdout,
+                "stderr": wish.attach_stderr,
+                "framed": not wish.tty,
+                "detach_keys": attaching.detach_keys(wish.detach_keys),
+                "initial": initial,
+            }
+            await engine.supervision.ask("attach", body, [conn.fileno()])
+        answer = await engine.supervision.ask(
+            "start",
+            {
+                **key,
+                "runtime": container.runtime,
+                "launch": fields(launch),
+                "links": [],
+                "tty": wish.tty,
+                "stdin": wish.open_stdin,
+                "stdin_once": True,
+                "log": None,
+                "exit_record": "",
+                "size": [0, 0],
+                "mount_fds": [],
+            },
+        )
+    except TareError as error:
+        engine.supervision.tell("discard", key)
+        note(engine, replace(wish, running=False, exit_code=error.exit_code))
+        if conn is not None and not detach:
+            await say(conn, wish, f"OCI runtime exec failed: {error.message}\r\n")
+        raise
+    current = engine.execs.get(id)
+    if current is not None and current.exit_code is None:
+        note(engine, replace(current, pid=answer["pid"], start_time=answer["start_time"]))
+    announce(engine, container, f"exec_start: {' '.join(wish.command)}", execID=id)
+
+
+async def say(conn: socket.socket, wish: Exec, text: str) -> None:
+    """Tell the attached client why nothing runs."""
+    data = text.encode()
+    head = b"" if wish.tty else struct.pack(">BxxxI", 2, len(data))
+    try:
+        conn.setblocking(False)
+        await asyncio.get_running_loop().sock_sendall(conn, head + data)
+        conn.shutdown(socket.SHUT_RDWR)
+    except OSError:
+        pass
+
+
+def note(engine: Engine, exec: Exec) -> None:
+    """Replace the record of an exec."""
+    entry = engine.registry.get(exec.container)
+    if entry is not None and exec.id in engine.execs:
+        engine.execs[exec.id] = entry.container.execs[exec.id] = exec
+
+
+def ended(engine: Engine, body: dict[str, Any]) -> None:
+    """The supervisor reports the exit of an exec."""
+    wish = engine.execs.get(body["exec"])
+    if wish is None:
+        return
+    note(engine, replace(wish, running=False, exit_code=body["code"]))
+    engine.exec_ended[wish.id] = time.monotonic()
+    entry = engine.registry.get(wish.container)
+    if entry is not None:
+        announce(engine, entry.container, "exec_die", execID=wish.id, exitCode=str(body["code"]))
+
+
+def container_ended(engine: Engine, container: Container) -> None:
+    """Every exec of an ended container has ended with it; one that was never started cannot start any more."""
+    for exec in list(container.execs.values()):
+        if exec.running:
+            note(engine, replace(exec, running=False, exit_code=137))
+        engine.exec_ended.setdefault(exec.id, time.monotonic())
+
+
+def adopt(engine: Engine, process: dict[str, Any]) -> None:
+    """An exec that runs since before this daemon started."""
+    entry = engine.registry.get(process["container"])
+    if entry is None:
+        return
+    exec = Exec(
+        id=process["exec"],
+        container=entry.container.id,
+        command=(),
+        running=True,
+        pid=process["pid"],
+        start_time=process["start_time"],
+    )
+    engine.execs[exec.id] = entry.container.execs[exec.id] = exec
+
+
+def forget_old(engine: Engine, container: Container) -> None:
+    limit = time.monotonic() - KEPT_SECONDS
+    for id in list(container.execs):
+        if engine.exec_ended.get(id, limit + 1) < limit:
+            container.execs.pop(id, None)
+            engine.execs.pop(id, None)
+            engine.exec_ended.pop(id, None)
+
+
+async def resize(engine: Engine, id: str, rows: int, columns: int) -> None:
+    wish = find(engine, id)
+    if not wish.running:
+        raise Conflict(f"exec {id} is not running", subject=id)
+    body = {"container": wish.container, "exec": id, "rows": rows, "columns": columns}
+    await engine.supervision.ask("resize", body)

@@ -1,0 +1,241 @@
+"""Opening and closing the engine: find out what exists, what still runs, what ended meanwhile, and clean up the rest."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+import os
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tare.containers.container import Container
+from tare.containers.registry import Entry
+from tare.drivers.runtime import SupportsTemplate
+from tare.engine import execute, pictures, settle, wait
+from tare.engine.clock import stamp
+from tare.engine.persist import publish, save
+from tare.engine.roster import Roster
+from tare.engine.start import warm
+from tare.engine.supervision import Supervision
+from tare.errors import TareError
+from tare.events.bus import Bus
+from tare.images.store import ImageStore
+from tare.model.network import Network
+from tare.networks.predefined import PREDEFINED, predefined
+from tare.state.database import State
+from tare.state.documents import from_document, to_document
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+DEFAULT_DATA_ROOT = "/var/lib/tare"
+STORAGE_PREFERENCE = ("overlay2", "vfs")
+
+
+async def open_engine(engine: Engine) -> None:
+    """Raises TareError when the data-root is in use, the database unreadable or a default driver does not work."""
+    settings = engine.settings
+    for path in (engine.data_root, engine.data_root / "containers", engine.exec_root):
+        path.mkdir(mode=0o711, parents=True, exist_ok=True)
+    engine.state = State(engine.data_root)
+    engine.suffix = "" if str(engine.data_root) == DEFAULT_DATA_ROOT else instance_of(str(engine.data_root))
+    engine.instance = engine.state.meta.get("instance") or _new_instance(engine)
+    engine.bus = Bus()
+    offered = {kind: engine.plugins.drivers(kind) for kind in ("storage", "network", "runtime")}
+    engine.roster = Roster(offered, engine.data_root, engine.exec_root, engine.suffix, settings.driver_options)
+    engine.store = ImageStore(engine.data_root / "content", engine.state.images)
+    engine.supervision = Supervision(
+        engine.exec_root,
+        lambda kind, body: settle.hear(engine, kind, body),
+        lambda: engine.spawn(reconnect(engine), "reconnecting to the supervisor"),
+    )
+    load_containers(engine)
+    processes = await engine.supervision.connect()
+    await choose_defaults(engine)
+    await open_networks(engine)
+    await adopt(engine, processes)
+    await reconcile(engine)
+    runtime = await engine.roster.open("runtime", settings.runtime.default)
+    if runtime.supports(SupportsTemplate):
+        for entry in runtime.instance.entries():
+            await warm(engine, runtime, entry)
+
+
+def instance_of(data_root: str) -> str:
+    """Eight hex digits that tell this data-root's host-wide names from another's."""
+    return hashlib.sha256(data_root.encode()).hexdigest()[:8]
+
+
+def _new_instance(engine: Engine) -> str:
+    id = os.urandom(16).hex()
+    engine.state.meta.set("instance", id)
+    return id
+
+
+async def choose_defaults(engine: Engine) -> None:
+    """The configured storage driver must work; without one the first that works is taken."""
+    wanted = engine.settings.storage.driver
+    if wanted:
+        engine.default_storage = (await engine.roster.open("storage", wanted)).name
+    else:
+        reasons: list[str] = []
+        for name in STORAGE_PREFERENCE:
+            try:
+                engine.default_storage = (await engine.roster.open("storage", name)).name
+                break
+            except TareError as error:
+                reasons.append(error.message)
+                log.info("%s", error.message)
+        else:
+            raise TareError(f"no storage driver works: {'; '.join(reasons)}", hint="name one in [storage] driver")
+    await engine.roster.open("runtime", engine.settings.runtime.default)
+
+
+def load_containers(engine: Engine) -> None:
+    """Every recorded container; one that cannot be read is left alone and named in the log."""
+    for id, name, document in engine.state.containers.load():
+        try:
+            container: Container = from_document(Container, {**document, "execs": {}})
+        except (TypeError, ValueError, KeyError, TareError) as error:
+            log.error("container %s (%s) cannot be read and is left as it is: %s", name, id[:12], error)
+            continue
+        engine.registry.add(container)
+
+
+async def open_networks(engine: Engine) -> None:
+    """The predefined networks and those that users made. A driver that does not work leaves its networks unusable."""
+    recorded: dict[str, Network] = {}
+    for _id, name, document in engine.state.networks.load():
+        recorded[name] = from_document(Network, document)
+    for name in PREDEFINED:
+        recorded.setdefault(name, predefined(name, engine.started_at, engine.suffix))
+    for name, network in recorded.items():
+        try:
+            handle = await engine.roster.open("network", network.driver)
+            made: Network = await handle.call("create", network)
+        except TareError as error:
+            log.warning("network %s: %s", name, error)
+            made = network
+        engine.known_networks[name] = made
+        engine.state.networks.save(made.id, made.name, to_document(made), durable=False)
+
+
+async def adopt(engine: Engine, processes: list[dict[str, Any]]) -> None:
+    """Match what is recorded with what the supervisor has."""
+    alive: dict[str, dict[str, Any]] = {}
+    for process in processes:
+        if process["exec"]:
+            execute.adopt(engine, process)
+            if process["exit"] is not None:
+                execute.ended(engine, {**process["exit"], "container": process["container"], "exec": process["exec"]})
+                engine.supervision.tell("acknowledge", {"container": process["container"], "exec": process["exec"]})
+        else:
+            alive[process["container"]] = process
+    for id in alive.keys() - {entry.container.id for entry in engine.registry.entries()}:
+        log.warning("process %d belongs to no container that is recorded and is ended", alive[id]["pid"])
+        engine.supervision.tell("signal", {"container": id, "exec": "", "signal": 9})
+    for entry in engine.registry.entries():
+        container = entry.container
+        process = alive.get(container.id, {})
+        if not container.running:
+            if container.config.auto_remove and container.state.status == "exited":
+                await lost(engine, entry)
+            continue
+        if process and process["exit"] is None:
+            container.state = replace(
+                container.state,
+                pid=process["pid"],
+                start_time=process["start_time"],
+                started_at=stamp(process["started_at"]),
+            )
+        elif process:
+            async with entry.lock:
+                await settle.settle(engine, entry, process["exit"])
+            engine.supervision.tell("acknowledge", {"container": container.id, "exec": ""})
+        else:
+            await lost(engine, entry)
+
+
+async def lost(engine: Engine, entry: Entry) -> None:
+    """It was running and is not any more: an exit record says how it ended, or the host went down under it."""
+    container = entry.container
+    body: dict[str, Any] = {"code": 255, "signal": 0, "oom": False, "at": time.time_ns()}
+    try:
+        with open(os.path.join(container.directory, "exit"), encoding="ascii") as file:
+            code, signal, oom, at = map(int, file.read().split())
+            body = {"code": code, "signal": signal, "oom": bool(oom), "at": at}
+    except (OSError, ValueError):
+        pass
+    async with entry.lock:
+        if container.running:
+            await settle.settle(engine, entry, body)
+        elif container.config.auto_remove:
+            from tare.engine.remove import take_away
+
+            await take_away(engine, entry)
+
+
+async def reconcile(engine: Engine) -> None:
+    """Tell every driver what should exist; it removes the rest. Then the directories of containers that are gone."""
+    containers = {entry.container.id for entry in engine.registry.entries()}
+    layers = {pictures.layer_id(layer.chain_id) for image in engine.store.images() for layer in image.layers}
+    for name in engine.roster.with_data("storage"):
+        await _each(engine, "storage", name, containers | layers)
+    live = [
+        (connection.endpoint, connection.attachment, connection.bindings)
+        for entry in engine.registry.entries()
+        for connection in entry.container.connections.values()
+    ]
+    for name in {network.driver for network in engine.known_networks.values()}:
+        networks = [network for network in engine.known_networks.values() if network.driver == name]
+        mine = [item for item in live if item[0].network.driver == name]
+        await _each(engine, "network", name, networks, mine)
+    for name in engine.roster.with_data("runtime"):
+        await _each(engine, "runtime", name, containers)
+    stray = [entry.path for entry in os.scandir(engine.data_root / "containers") if entry.name not in containers]
+    if stray:
+        engine.supervision.tell("clean", {"paths": stray})
+
+
+async def _each(engine: Engine, kind: str, name: str, *args: Any) -> None:
+    try:
+        handle = await engine.roster.open(kind, name)
+        for line in await handle.call("reconcile", *args):
+            log.info("%s driver %s: %s", kind, name, line)
+    except TareError as error:
+        log.warning("%s", error)
+
+
+async def reconnect(engine: Engine) -> None:
+    """The supervisor went away: find or start another and learn from it what still runs."""
+    log.error("the supervisor is gone; containers live on, another one is being started")
+    engine.templates.clear()
+    delay = 0.05
+    while True:
+        try:
+            processes = await engine.supervision.connect()
+            break
+        except (TareError, OSError) as error:
+            log.error("no supervisor: %s", error)
+            await asyncio.sleep(delay)
+            delay = min(delay * 2, 5.0)
+    await adopt(engine, processes)
+
+
+async def close_engine(engine: Engine) -> None:
+    for entry in engine.registry.entries():
+        wait.notify(entry, "removed", entry.container.state.exit_code, "the daemon is going down")
+    for task in list(engine.tasks):
+        task.cancel()
+    for entry in engine.registry.entries():
+        if entry.container.running:
+            save(engine, entry.container, durable=True)
+    publish(engine, "daemon", "shutdown", engine.instance, {})
+    engine.supervision.close()
+    await engine.roster.close()
+    await asyncio.to_thread(engine.store.close)
+    engine.state.close()

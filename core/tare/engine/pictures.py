@@ -1,0 +1,194 @@
+"""Images as the engine uses them: which container needs which, unpacking for a driver, and the verbs of ``tare image``."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from tare.containers.container import Container
+from tare.engine.persist import publish
+from tare.engine.roster import Handle
+from tare.errors import Conflict
+from tare.images.unpacking import DriverSpec
+from tare.model.image import Image
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+CHUNK = 1 << 20
+
+
+def layer_id(chain_id: str) -> str:
+    """The name that storage drivers know a layer by: the chain id's hex digits."""
+    return chain_id.partition(":")[2]
+
+
+def users(engine: Engine, image_id: str) -> list[Container]:
+    return [c for c in engine.containers() if c.image_id == image_id]
+
+
+async def unpack(engine: Engine, image: Image, storage: Handle) -> str | None:
+    """Make every layer of an image exist in a driver. Returns the topmost layer, None for an image without layers."""
+    if not image.layers:
+        return None
+    top = layer_id(image.layers[-1].chain_id)
+    have = engine.layers.get(storage.name)
+    if have is None:
+        have = engine.layers[storage.name] = set(await storage.call("list"))
+    if top in have:
+        return top
+    lock = engine.unpacking.setdefault((storage.name, top), asyncio.Lock())
+    async with lock:
+        if top not in have:
+            spec = DriverSpec(
+                factory=storage.driver.factory,
+                root=str(storage.context.root),
+                run=str(storage.context.run),
+                instance=storage.context.instance,
+                options=dict(storage.context.options),
+            )
+            await asyncio.to_thread(engine.store.unpack, image, spec, have.__contains__)
+            have.update(layer_id(layer.chain_id) for layer in image.layers)
+    engine.unpacking.pop((storage.name, top), None)
+    return top
+
+
+async def drop_layers(engine: Engine) -> None:
+    """Remove from every driver the layers that no image has any more, children first."""
+    kept = {layer_id(layer.chain_id) for image in engine.store.images() for layer in image.layers}
+    alive = {c.id for c in engine.containers()}
+    for handle in engine.roster.opened("storage"):
+        stale = [id for id in await handle.call("list") if id not in kept and id not in alive]
+        paths: list[str] = []
+        while stale:
+            left: list[str] = []
+            for id in stale:
+                try:
+                    paths += await handle.call("remove", id)
+                    engine.layers.get(handle.name, set()).discard(id)
+                except Conflict:
+                    left.append(id)
+                except Exception as error:
+                    if getattr(error, "kind", "") != "in_use":
+                        raise
+                    left.append(id)
+            if len(left) == len(stale):
+                break
+            stale = left
+        if paths:
+            engine.supervision.tell("clean", {"paths": paths})
+
+
+async def tag(engine: Engine, ref: str, target: str) -> None:
+    image = engine.store.image(ref)
+    await asyncio.to_thread(engine.store.tag, ref, target)
+    publish(engine, "image", "tag", image.id, {"name": target})
+
+
+async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[tuple[str, str]]:
+    """Untag, and delete when nothing refers to the image any more. Raises Conflict while containers use it."""
+    image = engine.store.image(ref)
+    by_id = ref in image.id or image.id.removeprefix("sha256:").startswith(ref)
+    using = users(engine, image.id)
+    last = by_id or len(image.tags) <= 1
+    running = [c for c in using if c.running]
+    if by_id and running:
+        raise Conflict(
+            f"conflict: unable to delete {short(image)} (cannot be forced) - image is being used by running container {running[0].id[:12]}",
+            subject=ref,
+        )
+    if last and using and not force:
+        word = "delete" if by_id else "remove repository reference"
+        subject = short(image) if by_id else f'"{ref}"'
+        raise Conflict(
+            f"conflict: unable to {word} {subject} (must force) - container {using[0].id[:12]} is using its referenced image {short(image)}",
+            subject=ref,
+        )
+    if by_id and len(image.tags) > 1 and not force:
+        raise Conflict(
+            f"conflict: unable to delete {short(image)} (must be forced) - image is referenced in multiple repositories",
+            subject=ref,
+        )
+    await engine.plugins.before("tare_before_image_remove", image=image, reference=ref)
+    done: list[tuple[str, str]] = await asyncio.to_thread(
+        engine.store.remove, ref, force=force, keep=bool(using) or not prune and not last
+    )
+    for what, name in done:
+        publish(engine, "image", "untag" if what == "untagged" else "delete", image.id, {"name": name})
+    if any(what == "deleted" for what, _ in done):
+        await drop_layers(engine)
+        engine.plugins.after(
+            "tare_after_image_remove", id=image.id, references=[name for what, name in done if what == "untagged"]
+        )
+    return done
+
+
+def short(image: Image) -> str:
+    return image.id.removeprefix("sha256:")[:12]
+
+
+async def load(engine: Engine, archive: BinaryIO, progress: Callable[[str], None]) -> list[str]:
+    """Load every image of an archive; ``progress`` gets lines such as ``Loaded image: busybox:latest``."""
+    loop = asyncio.get_running_loop()
+
+    def line(text: str) -> None:
+        loop.call_soon_threadsafe(progress, text)
+
+    refs: list[str] = await asyncio.to_thread(engine.store.load, archive, line)
+    await asyncio.sleep(0)
+    for ref in refs:
+        added(engine, engine.store.image(ref), ref, "load")
+    return refs
+
+
+def added(engine: Engine, image: Image, ref: str, source: str) -> None:
+    publish(engine, "image", source, image.id, {"name": ref})
+    engine.plugins.after("tare_after_image_add", image=image, source=source)
+
+
+async def import_image(
+    engine: Engine, archive: BinaryIO, repository: str, tag: str, message: str, changes: Sequence[str], platform: str
+) -> Image:
+    reference = f"{repository}:{tag}" if repository and tag else repository
+    image: Image = await asyncio.to_thread(
+        engine.store.import_, archive, reference=reference, message=message, changes=changes, platform=platform
+    )
+    added(engine, image, reference or image.id, "import")
+    return image
+
+
+async def save(engine: Engine, refs: Sequence[str]) -> AsyncIterator[bytes]:
+    """One tar with every image. Unknown names raise before the first byte."""
+    for ref in refs:
+        publish(engine, "image", "save", engine.store.image(ref).id, {"name": ref})
+    return _pipe(lambda out: engine.store.save(refs, out))
+
+
+async def _pipe(write: Callable[[BinaryIO], Any]) -> AsyncIterator[bytes]:
+    """What ``write`` writes, in chunks. A reader that goes away ends the writer by EPIPE."""
+    loop = asyncio.get_running_loop()
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    failure: list[BaseException] = []
+
+    def work() -> None:
+        try:
+            with os.fdopen(writing, "wb", CHUNK) as out:
+                write(out)
+        except BrokenPipeError:
+            pass
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, daemon=True)
+    thread.start()
+    try:
+        while chunk := await loop.run_in_executor(None, os.read, reading, CHUNK):
+            yield chunk
+    finally:
+        os.close(reading)
+    await loop.run_in_executor(None, thread.join)
+    if failure:
+        raise failure[0]
