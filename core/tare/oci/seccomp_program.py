@@ -20,6 +20,9 @@ Rule = tuple[tuple[Condition, ...], int]
 Decision = tuple[tuple[Rule, ...], int]
 """The first rule that holds, else the value at the end."""
 
+Ranges = Sequence[tuple[int, Decision]]
+"""(first number, what is decided from there up to the next first number), ascending."""
+
 LIMIT = 4096
 """BPF_MAXINSNS (linux/bpf_common.h): the kernel refuses longer programs."""
 
@@ -123,7 +126,7 @@ def _choices(rules: tuple[Rule, ...]) -> dict[int, Decision]:
     return choices
 
 
-def _search(program: _Program, table: Sequence[tuple[int, Decision]], wide: bool) -> int:
+def _search(program: _Program, table: Ranges, wide: bool) -> int:
     """Binary search for the range that the loaded word is in."""
     if len(table) == 1:
         return _decision(program, table[0][1], wide)
@@ -152,16 +155,19 @@ def _join(joined: list[tuple[int, Decision]], first: int, decision: Decision) ->
         joined.append((first, decision))
 
 
-def assemble(machines: Sequence[tuple[int, bool, Sequence[tuple[int, Decision]]]], foreign: int) -> bytes:
+def assemble(machines: Mapping[int, Sequence[tuple[bool, Ranges]]], foreign: int) -> bytes:
     """An array of ``struct sock_filter`` (linux/filter.h) for seccomp(2).
 
-    ``machines``: AUDIT_ARCH value, whether its arguments are 64 bits wide, and the ranges of its system call numbers.
-    ``foreign`` is the SECCOMP_RET value for calls of any other architecture.
+    ``machines``: AUDIT_ARCH value to its ABIs, ordered by their numbers, each with whether its arguments are 64 bits wide
+    and the ranges of its system call numbers. ``foreign`` is the SECCOMP_RET value for calls of any other architecture.
     """
     program = _Program()
     start = program.finish(foreign)
-    for audit, wide, table in reversed(machines):
-        section = program.load(_NUMBER, _search(program, table, wide))
-        start = program.branch(_IF_EQUAL, audit, section, start)
+    for audit, abis in reversed(list(machines.items())):
+        (wide, table), *above = abis
+        section = _search(program, table, wide)
+        for wide, table in above:
+            section = program.branch(_IF_AT_LEAST, table[0][0], _search(program, table, wide), section)
+        start = program.branch(_IF_EQUAL, audit, program.load(_NUMBER, section), start)
     program.load(_ARCHITECTURE, start)
     return bytes(program)
