@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from tare.errors import Conflict, Exhausted, Internal, TareError, Unavailable, Unsupported
+from tare.state.lock import Lock
 from tare.state.schema import MIGRATIONS, VERSION
 from tare.state.tables import Documents, Images, Meta
 
@@ -28,25 +29,31 @@ CHECKPOINT_EVERY = 1000
 
 
 class State:
-    """An open state database. Methods may be called from any thread; each write is one transaction.
+    """The open database ``data-root/state.db`` and the lock on its data-root.
 
-    ``containers`` and ``networks`` (Documents), ``images`` (Images), ``meta`` (Meta) are its tables.
+    Methods may be called from any thread; each write is one transaction. ``containers`` and ``networks`` (Documents), ``images`` (Images), ``meta`` (Meta) are its tables.
     """
 
-    def __init__(self, path: Path) -> None:
-        """Open or make the database. Raises Unavailable (corrupt, unreadable), Unsupported (written by a newer tare)."""
-        self.path = path
+    def __init__(self, data_root: Path) -> None:
+        """Take the data-root, open or make the database. Raises InUse (another daemon has it), Unavailable (damaged,
+        unreadable), Unsupported (written by a newer tare)."""
+        self.path = data_root / "state.db"
+        self._held = Lock(data_root)
         self._lock = threading.RLock()
         self._writes = 0
         self._checkpointer: threading.Thread | None = None
         self._durable = False
-        with self._translated():
-            self._connection = self._connect()
         try:
             with self._translated():
-                self._open()
+                self._connection = self._connect()
+            try:
+                with self._translated():
+                    self._open()
+            except BaseException:
+                self._connection.close()
+                raise
         except BaseException:
-            self._connection.close()
+            self._held.close()
             raise
         self.containers = Documents(self, "containers")
         self.networks = Documents(self, "networks")
@@ -122,6 +129,7 @@ class State:
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._connection.close()
+        self._held.close()
 
     def _set_durable(self, durable: bool) -> None:
         if durable != self._durable:
