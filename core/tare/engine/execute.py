@@ -78,7 +78,7 @@ async def start(
     key = {"container": container.id, "exec": id}
     try:
         runtime = await engine.roster.open("runtime", container.runtime)
-        bundle = await bundles.prepare(engine, container, ())
+        bundle = bundles.without_mounts(engine, container)
         process = bundles.process_of(container, bundle, wish)
         launch = await runtime.call("plan_exec", process, bundle, container.process)
         await warm(engine, runtime, launch.entry)

@@ -1,0 +1,189 @@
+"""From a container's record to the bundle that a runtime plans from: mounts, files and specification."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tare.containers.container import Container
+from tare.drivers.runtime import Bundle
+from tare.engine import files
+from tare.errors import Conflict, Internal, TareError
+from tare.model.container import Exec, Limits, Ulimit
+from tare.model.network import Attachment
+from tare.model.process import ProcessRef
+from tare.oci import spec as oci
+
+if TYPE_CHECKING:
+    from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
+
+MEMBERS = frozenset(
+    {"process", "root", "hostname", "domainname", "mounts", "linux", "annotations", "hooks", "ociVersion"}
+)
+
+
+async def prepare(engine: Engine, container: Container, attachments: tuple[Attachment, ...]) -> Bundle:
+    """The bundle of a start. Raises what stands in the way, and a plugin's veto."""
+    for bind in container.config.binds:
+        if bind.create and not os.path.lexists(bind.source):
+            make_source(bind.source)
+    spec: Mapping[str, Any] = oci.build(request(engine, container))
+    changes, who = await engine.plugins.before(
+        "tare_before_container_start", id=container.id, name=container.name, spec=spec
+    )
+    if changes:
+        if changes.keys() - MEMBERS:
+            raise Internal(f"plugin {', '.join(sorted(who))} returned unknown members: {sorted(changes.keys() - MEMBERS)}")
+        spec = {**spec, **changes}
+    storage = await engine.roster.open("storage", container.storage)
+    mounts = await storage.call("mounts", container.id, volatile=container.config.auto_remove)
+    return Bundle(
+        id=container.id,
+        spec=spec,
+        rootfs=mounts,
+        attachments=attachments,
+        joins=joins(engine, container),
+        files=write_files(engine, container, attachments),
+    )
+
+
+def without_mounts(engine: Engine, container: Container) -> Bundle:
+    """The bundle as an exec needs it: the specification and whose namespaces are shared."""
+    return Bundle(id=container.id, spec=oci.build(request(engine, container)), rootfs=(), joins={})
+
+
+def request(engine: Engine, container: Container) -> oci.SpecRequest:
+    """What the container asks of the specification, with the daemon's defaults."""
+    config = container.config
+    settings = engine.settings
+    mode = config.network
+    return oci.SpecRequest(
+        id=container.id,
+        args=container.args,
+        env=container.env,
+        cwd=container.working_dir,
+        user=container.user,
+        groups=config.group_add,
+        tty=config.tty,
+        hostname=container.hostname,
+        domainname=config.domainname,
+        cap_add=config.cap_add,
+        cap_drop=config.cap_drop,
+        privileged=config.privileged,
+        security_opt=config.security_opt,
+        no_new_privileges=settings.security.no_new_privileges,
+        seccomp_profile=settings.security.seccomp_profile,
+        masked_paths=config.masked_paths,
+        readonly_paths=config.readonly_paths,
+        binds=config.binds,
+        tmpfs=config.tmpfs,
+        devices=config.devices,
+        shm_size=config.shm_size or settings.containers.shm_size,
+        sysctls=config.sysctls,
+        ulimits=ulimits(engine, config.ulimits),
+        oom_score_adj=config.oom_score_adj,
+        limits=config.limits or Limits(),
+        cgroups_path=cgroups_path(engine, container),
+        network="container" if mode.startswith("container:") else "host" if mode == "host" else "new",
+        pid_mode=config.pid_mode,
+        ipc_mode=config.ipc_mode or settings.containers.ipc,
+        uts_mode=config.uts_mode,
+        cgroupns_mode=config.cgroupns_mode or settings.cgroups.namespace,
+        read_only=config.read_only,
+        annotations=config.annotations,
+    )
+
+
+def ulimits(engine: Engine, own: tuple[Ulimit, ...]) -> tuple[Ulimit, ...]:
+    """The container's limits over the daemon's."""
+    defaults: tuple[Ulimit, ...] = tuple(engine.settings.containers.ulimits)
+    if not defaults:
+        return own
+    named = {limit.name for limit in own}
+    return (*own, *(limit for limit in defaults if limit.name not in named))
+
+
+def cgroups_path(engine: Engine, container: Container) -> str:
+    parent = container.config.cgroup_parent or engine.settings.cgroups.parent
+    if not parent:
+        parent = f"/tare-{engine.suffix}" if engine.suffix else "/tare"
+    return f"/{parent.strip('/')}/{container.id}"
+
+
+def joins(engine: Engine, container: Container) -> dict[str, ProcessRef]:
+    """Whose namespaces are shared. Raises NotFound, Conflict."""
+    found: dict[str, ProcessRef] = {}
+    config = container.config
+    for kind, mode in (("network", config.network), ("pid", config.pid_mode), ("ipc", config.ipc_mode)):
+        if not mode.startswith("container:"):
+            continue
+        ref = mode.removeprefix("container:")
+        target = engine.registry.find(ref).container
+        if not target.running:
+            raise Conflict(f"cannot join {kind} of a non running container: {target.id}", subject=ref, hint="start it first")
+        found[kind] = target.process
+    return found
+
+
+def write_files(engine: Engine, container: Container, attachments: tuple[Attachment, ...]) -> dict[str, str]:
+    """hosts, hostname and resolv.conf; a container that shares another's network shares its files as well."""
+    config = container.config
+    directory = container.directory
+    if config.network.startswith("container:"):
+        directory = engine.registry.find(config.network.removeprefix("container:")).container.directory
+        return {f"/etc/{name}": f"{directory}/{name}" for name in ("hosts", "hostname", "resolv.conf")}
+    host = config.network == "host"
+    dns = engine.settings.dns
+    addresses = [a for attachment in attachments for a in (attachment.address, attachment.address6) if a]
+    gateway = next((attachment.gateway for attachment in attachments if attachment.gateway), "127.0.0.1" if host else "")
+    servers = config.dns or tuple(dns.servers) or tuple(s for attachment in attachments for s in attachment.nameservers)
+    texts = {
+        "hosts": host_hosts(config.extra_hosts)
+        if host
+        else files.hosts(addresses, container.hostname, config.domainname, config.extra_hosts, gateway),
+        "hostname": f"{container.hostname}\n",
+        "resolv.conf": files.resolv_conf(
+            servers, config.dns_search or tuple(dns.search), config.dns_options or tuple(dns.options), keep_local=host
+        ),
+    }
+    for name, text in texts.items():
+        files.write(f"{directory}/{name}", text)
+    return {f"/etc/{name}": f"{directory}/{name}" for name in texts}
+
+
+def host_hosts(extra: tuple[str, ...]) -> str:
+    """On the host's network the host's own /etc/hosts holds, with what was asked for after it."""
+    try:
+        with open("/etc/hosts", encoding="utf-8", errors="surrogateescape") as file:
+            text = file.read()
+    except OSError:
+        text = files.LOOPBACK
+    lines = [f"{address}\t{name}\n" for name, address in map(files.split_host, extra)]
+    return text + "".join(lines).replace("host-gateway", "127.0.0.1")
+
+
+def make_source(path: str) -> None:
+    """``-v`` makes a missing host directory, as in Docker."""
+    try:
+        os.makedirs(path, 0o755, exist_ok=True)
+    except OSError as error:
+        raise TareError(
+            f"error while creating mount source path '{path}': {error.strerror}", subject=path, hint="create it yourself"
+        ) from error
+
+
+def process_of(container: Container, bundle: Bundle, wish: Exec) -> dict[str, Any]:
+    """The OCI process of an exec."""
+    return oci.exec_process(
+        bundle.spec,
+        wish.command,
+        env=wish.env,
+        cwd=wish.working_dir,
+        user=wish.user,
+        tty=wish.tty,
+        privileged=wish.privileged,
+    )
