@@ -1,20 +1,13 @@
-"""Linux capabilities: their numbers, Docker's default set, and what --cap-add, --cap-drop and --privileged make of them."""
+"""Linux capabilities as policy: Docker's default set, and what --cap-add, --cap-drop and --privileged make of them."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
 from tare.errors import Invalid
+from tare.linux.capabilities import NUMBERS
 
-_NAMES = """
-CHOWN DAC_OVERRIDE DAC_READ_SEARCH FOWNER FSETID KILL SETGID SETUID SETPCAP LINUX_IMMUTABLE NET_BIND_SERVICE NET_BROADCAST
-NET_ADMIN NET_RAW IPC_LOCK IPC_OWNER SYS_MODULE SYS_RAWIO SYS_CHROOT SYS_PTRACE SYS_PACCT SYS_ADMIN SYS_BOOT SYS_NICE
-SYS_RESOURCE SYS_TIME SYS_TTY_CONFIG MKNOD LEASE AUDIT_WRITE AUDIT_CONTROL SETFCAP MAC_OVERRIDE MAC_ADMIN SYSLOG WAKE_ALARM
-BLOCK_SUSPEND AUDIT_READ PERFMON BPF CHECKPOINT_RESTORE
-"""
-
-NUMBERS: dict[str, int] = {f"CAP_{name}": number for number, name in enumerate(_NAMES.split())}
-"""``CAP_…`` to the bit in the kernel's sets (linux/capability.h)."""
+__all__ = ["DEFAULT", "NUMBERS", "bounding", "normalize", "resolve"]
 
 DEFAULT: tuple[str, ...] = (
     "CAP_CHOWN",
