@@ -31,7 +31,8 @@ CHECKPOINT_EVERY = 1000
 class State:
     """The open database ``data-root/state.db`` and the lock on its data-root.
 
-    Methods may be called from any thread; each write is one transaction. ``containers`` and ``networks`` (Documents), ``images`` (Images), ``meta`` (Meta) are its tables.
+    Methods may be called from any thread; each write is one transaction. The tables are ``containers`` and ``networks``
+    (Documents), ``images`` (Images), ``meta`` (Meta).
     """
 
     def __init__(self, data_root: Path) -> None:
@@ -43,18 +44,12 @@ class State:
         self._writes = 0
         self._checkpointer: threading.Thread | None = None
         self._durable = False
-        try:
-            with self._translated():
-                self._connection = self._connect()
-            try:
-                with self._translated():
-                    self._open()
-            except BaseException:
-                self._connection.close()
-                raise
-        except BaseException:
-            self._held.close()
-            raise
+        with contextlib.ExitStack() as undo, self._translated():
+            undo.callback(self._held.close)
+            self._connection = self._connect()
+            undo.callback(self._connection.close)
+            self._open()
+            undo.pop_all()
         self.containers = Documents(self, "containers")
         self.networks = Documents(self, "networks")
         self.images = Images(self)
