@@ -1,0 +1,92 @@
+"""Directories of a tree by their descriptors: whoever has one cannot be led elsewhere by a link put in the way."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+from tare.errors import Invalid
+
+OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+KEPT = 128
+MAX_DEPTH = 512
+
+Missing = Callable[[int, bytes, bytes], None]
+"""Called with (descriptor of the directory, name, whole path) for a name that is missing or no directory; it makes the
+directory, or raises."""
+
+
+def clean(name: bytes) -> bytes:
+    """An archive's name as a path without ``.``, doubled or trailing slashes; ``b""`` is the root (ST-59).
+
+    Raises Invalid for an absolute name, one that climbs, and one that is deeper than MAX_DEPTH directories.
+    """
+    parts = [part for part in name.split(b"/") if part and part != b"."]
+    if name[:1] == b"/" and parts:
+        raise Invalid(f"an absolute name: {_shown(name)}")
+    if b".." in parts:
+        raise Invalid(f"a name that climbs out: {_shown(name)}")
+    if len(parts) > MAX_DEPTH:
+        raise Invalid(f"a name {len(parts)} directories deep: {_shown(name)}")
+    if parts and max(map(len, parts)) > 255:
+        raise Invalid(f"a name with a part longer than 255 bytes: {_shown(name)}")
+    return b"/".join(parts)
+
+
+def _shown(name: bytes) -> str:
+    text = os.fsdecode(name[:200]).encode("utf-8", "backslashreplace").decode()
+    return text if len(name) <= 200 else text + "…"
+
+
+class Directories:
+    """Open directories below ``root``, the last used ones kept. No symbolic link is ever followed."""
+
+    def __init__(self, root: str) -> None:
+        self._root = os.open(root, OPEN)
+        self._kept: dict[bytes, int] = {}
+
+    def __enter__(self) -> Directories:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.forget(b"")
+        os.close(self._root)
+
+    def open(self, path: bytes, missing: Missing | None = None) -> int:
+        """The descriptor of directory ``path``; it is the caller's until the next call. Raises OSError when there is none
+        and ``missing`` is not given."""
+        if not path:
+            return self._root
+        known = self._kept.pop(path, None)
+        if known is not None:
+            self._kept[path] = known
+            return known
+        end = path.rfind(b"/")
+        while end > 0 and path[:end] not in self._kept:
+            end = path.rfind(b"/", 0, end)
+        current = self._root if end < 0 else self._kept[path[:end]]
+        while end != len(path):
+            start = end + 1
+            end = path.find(b"/", start)
+            end = len(path) if end < 0 else end
+            current = self._step(current, path[start:end], path[:end], missing)
+        return current
+
+    def _step(self, directory: int, name: bytes, path: bytes, missing: Missing | None) -> int:
+        try:
+            opened = os.open(name, OPEN, dir_fd=directory)
+        except OSError:
+            if missing is None:
+                raise
+            missing(directory, name, path)
+            opened = os.open(name, OPEN, dir_fd=directory)
+        if len(self._kept) >= KEPT:
+            os.close(self._kept.pop(next(iter(self._kept))))
+        self._kept[path] = opened
+        return opened
+
+    def forget(self, path: bytes) -> None:
+        """Close what is kept of ``path`` and below, because it goes away."""
+        below = path + b"/"
+        for kept in [kept for kept in self._kept if not path or kept == path or kept.startswith(below)]:
+            os.close(self._kept.pop(kept))

@@ -1,0 +1,218 @@
+"""Where a driver keeps what it has: one directory per layer and snapshot, made beside and renamed into place.
+
+    root/
+      layers/ID/       committed; never written to again
+      snapshots/ID/    writable
+      staging/         being made; each entry is locked by its maker
+      trash/           renamed away; nobody looks at it but who deletes it
+
+Each layer and snapshot holds a symbolic link ``parent`` whose text is the parent's id; none for no parent. What exists is
+what lies under its final name, so a crash at any moment leaves the old state or the new one, and leftovers that
+``reconcile`` can tell apart from work that is still going on by their lock.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import secrets
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tare.errors import Conflict, Internal, InUse, Invalid, NotFound
+from tare.linux.filesystems import sync
+from tare_storage.destroy import destroy
+
+LAYERS, SNAPSHOTS, STAGING, TRASH = "layers", "snapshots", "staging", "trash"
+
+_ID = re.compile(r"[a-z0-9_-][a-z0-9._-]{0,127}")
+
+
+class Shelf:
+    """The directories of one driver. Ids are checked here (ST-06); paths that go out are absolute strings."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = os.fspath(root)
+        self._made = False
+
+    def path(self, kind: str, id: str) -> str:
+        if not _ID.fullmatch(id):
+            raise Invalid(f"invalid layer id {id!r}", subject=id)
+        return f"{self.root}/{kind}/{id}"
+
+    def layer(self, id: str) -> str:
+        """The directory of a layer. NotFound; Conflict when the id is a snapshot's (ST-04)."""
+        path = self.path(LAYERS, id)
+        if not os.path.isdir(path):
+            if os.path.isdir(self.path(SNAPSHOTS, id)):
+                raise Conflict(f"{id} is a snapshot and not committed", subject=id)
+            raise NotFound(f"no such layer: {id}", subject=id)
+        return path
+
+    def snapshot(self, id: str) -> str:
+        """The directory of a snapshot. NotFound."""
+        path = self.path(SNAPSHOTS, id)
+        if not os.path.isdir(path):
+            raise NotFound(f"no such snapshot: {id}", subject=id)
+        return path
+
+    def find(self, id: str) -> tuple[str, str]:
+        """(kind, directory) of a layer or snapshot. NotFound."""
+        for kind in (SNAPSHOTS, LAYERS):
+            path = self.path(kind, id)
+            if os.path.isdir(path):
+                return kind, path
+        raise NotFound(f"no such layer or snapshot: {id}", subject=id)
+
+    def has(self, kind: str, id: str) -> bool:
+        return os.path.isdir(self.path(kind, id))
+
+    def parent(self, path: str) -> str | None:
+        """The id of the parent of the layer or snapshot in directory ``path``."""
+        try:
+            return os.readlink(f"{path}/parent")
+        except FileNotFoundError:
+            return None
+
+    def chain(self, id: str | None) -> list[str]:
+        """The ids from a layer down to the lowest. NotFound when one is missing (ST-73)."""
+        ids: list[str] = []
+        while id is not None:
+            if id in ids:
+                raise Internal(f"layer {id} is its own ancestor", subject=id)
+            ids.append(id)
+            id = self.parent(self.layer(id))
+        return ids
+
+    def make(self) -> None:
+        if not self._made:
+            for kind in (LAYERS, SNAPSHOTS, STAGING, TRASH):
+                os.makedirs(f"{self.root}/{kind}", mode=0o700, exist_ok=True)
+            self._made = True
+
+    @contextmanager
+    def staged(self, parent: str | None) -> Iterator[str]:
+        """A locked directory in staging with its ``parent`` link. It is destroyed unless ``place`` has renamed it."""
+        self.make()
+        path = f"{self.root}/{STAGING}/{secrets.token_hex(8)}"
+        os.mkdir(path, 0o700)
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if parent is not None:
+                os.symlink(parent, f"{path}/parent")
+            yield path
+        finally:
+            os.close(lock)
+            self.delete(path)
+
+    def place(self, staged: str, kind: str, id: str, *, durable: bool) -> bool:
+        """Rename a staged directory to its final name. False when there is one already (ST-05)."""
+        if durable:
+            descriptor = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                sync(descriptor)
+            finally:
+                os.close(descriptor)
+        try:
+            os.rename(staged, self.path(kind, id))
+        except OSError:
+            if os.path.isdir(self.path(kind, id)):
+                return False
+            raise
+        if durable:
+            self._sync_directory(kind)
+        return True
+
+    def _sync_directory(self, kind: str) -> None:
+        directory = os.open(f"{self.root}/{kind}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def children(self, id: str) -> list[str]:
+        """The ids that have layer ``id`` as their parent."""
+        return [child for kind, child in self.everything() if self.parent(f"{self.root}/{kind}/{child}") == id]
+
+    def discard(self, id: str) -> tuple[str, ...]:
+        """Rename a layer or snapshot into the trash; the path there, or nothing when there was none (ST-10, ST-11)."""
+        if self.has(SNAPSHOTS, id):
+            return self.discard_snapshot(id)
+        if not self.has(LAYERS, id):
+            return ()
+        children = self.children(id)
+        if children:
+            raise InUse(f"layer {id} is the parent of {children[0]}", subject=id, hint="remove what stands on it first")
+        trash = f"{self.root}/{TRASH}/{id}.{secrets.token_hex(4)}"
+        os.rename(self.path(LAYERS, id), trash)
+        return (trash,)
+
+    def discard_snapshot(self, id: str) -> tuple[str, ...]:
+        """Rename a snapshot into the trash; the path there."""
+        trash = f"{self.root}/{TRASH}/{id}.{secrets.token_hex(4)}"
+        os.rename(self.path(SNAPSHOTS, id), trash)
+        return (trash,)
+
+    def everything(self) -> list[tuple[str, str]]:
+        """(kind, id) of all that exists, snapshots first."""
+        return [(kind, id) for kind in (SNAPSHOTS, LAYERS) for id in sorted(self._names(kind))]
+
+    def _names(self, kind: str) -> list[str]:
+        try:
+            return os.listdir(f"{self.root}/{kind}")
+        except FileNotFoundError:
+            return []
+
+    def delete(self, path: str) -> None:
+        """Delete a tree of this shelf; missing: nothing happens."""
+        directory, name = os.path.split(path)
+        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            destroy(descriptor, name)
+        finally:
+            os.close(descriptor)
+
+    def reconcile(self, valid: Iterable[str], forget: Callable[[str], None]) -> list[str]:
+        """Delete what neither is valid nor carries something valid, and all leftovers (ST-71). ``forget`` is called with
+        each layer's directory before it goes."""
+        wanted = set(valid)
+        everything = self.everything()
+        for _, id in everything:
+            if id in wanted:
+                wanted.update(self._ancestors(id))
+        report = []
+        for kind, id in everything:
+            if id not in wanted:
+                path = f"{self.root}/{kind}/{id}"
+                forget(path)
+                trash = f"{self.root}/{TRASH}/{secrets.token_hex(8)}"
+                os.rename(path, trash)
+                report.append(f"removed {kind[:-1]} {id}")
+        for name in self._names(TRASH):
+            self.delete(f"{self.root}/{TRASH}/{name}")
+        report += [f"removed unfinished {name}" for name in self._names(STAGING) if self._delete_abandoned(name)]
+        return report
+
+    def _ancestors(self, id: str) -> list[str]:
+        found: list[str] = []
+        path = f"{self.root}/{SNAPSHOTS}/{id}"
+        parent = self.parent(path if os.path.isdir(path) else f"{self.root}/{LAYERS}/{id}")
+        while parent is not None and parent not in found:
+            found.append(parent)
+            parent = self.parent(f"{self.root}/{LAYERS}/{parent}")
+        return found
+
+    def _delete_abandoned(self, name: str) -> bool:
+        path = f"{self.root}/{STAGING}/{name}"
+        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        finally:
+            os.close(lock)
+        self.delete(path)
+        return True
