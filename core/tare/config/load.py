@@ -46,7 +46,7 @@ def load(path: Path | None = None, flags: Flags | None = None, environ: Mapping[
             try:
                 chosen[key.path], origins[key.path] = values.check(key, value), origin
             except values.Wrong as wrong:
-                reading.problem((*spelled, *wrong.at), _sentence(wrong), origin if not reading.owns(origin) else "")
+                reading.problem((*spelled, *wrong.at), sentence(wrong), origin if not reading.owns(origin) else "")
     _check_together(chosen, origins, reading)
     reading.raise_problems()
     _storage_options(chosen["storage.opts"], origins["storage.opts"], reading)
@@ -54,7 +54,8 @@ def load(path: Path | None = None, flags: Flags | None = None, environ: Mapping[
     return build(chosen, origins={**origins, **reading.origins}, tables=reading.tables, warnings=tuple(reading.warnings))
 
 
-def _sentence(wrong: values.Wrong) -> str:
+def sentence(wrong: values.Wrong) -> str:
+    """What is wrong with a value and the cure."""
     return f"{wrong.message} ({wrong.hint})" if wrong.hint else wrong.message
 
 

@@ -25,6 +25,10 @@ class Wrong(Exception):
         self.hint = hint
 
 
+class NotYet(Wrong):
+    """A value is right in Docker, and tare cannot do it."""
+
+
 @dataclass(frozen=True, slots=True)
 class RuntimeEntry:
     """``[runtime.runtimes.NAME]``: either another name for a driver (``runtime_type``) with options of its own, or the
@@ -125,7 +129,7 @@ def each(check: Callable[[object], Any]) -> Callable[[object], tuple[Any, ...]]:
             try:
                 checked.append(check(item))
             except Wrong as wrong:
-                raise Wrong(wrong.message, index, *wrong.at, hint=wrong.hint) from None
+                raise type(wrong)(wrong.message, index, *wrong.at, hint=wrong.hint) from None
         return tuple(checked)
 
     return items
@@ -221,7 +225,7 @@ def _table(value: object, fields: Mapping[str, Callable[[object], Any]], require
         try:
             taken[known[name.lower()]] = fields[known[name.lower()]](item)
         except Wrong as wrong:
-            raise Wrong(wrong.message, name, *wrong.at, hint=wrong.hint) from None
+            raise type(wrong)(wrong.message, name, *wrong.at, hint=wrong.hint) from None
     for name in required:
         if name not in taken:
             raise Wrong(f"lacks {name}")
@@ -234,7 +238,7 @@ def _entries(value: object, check: Callable[[str, object], Any]) -> dict[str, An
         try:
             checked[name] = check(name, item)
         except Wrong as wrong:
-            raise Wrong(wrong.message, name, *wrong.at, hint=wrong.hint) from None
+            raise type(wrong)(wrong.message, name, *wrong.at, hint=wrong.hint) from None
     return checked
 
 
@@ -286,7 +290,7 @@ def log_options(value: object) -> Mapping[str, str]:
 
     def one(name: str, item: object) -> str:
         if name not in ("max-size", "max-file"):
-            raise Wrong("log option is not supported yet", hint="there are max-size and max-file")
+            raise NotYet("log option is not supported yet", hint="there are max-size and max-file")
         text = str(integer(item)) if not isinstance(item, str) else item
         if name == "max-size":
             size(text)
@@ -335,7 +339,7 @@ def check(key: Key, value: object) -> Any:
         for item in checked if isinstance(checked, tuple) else (checked,):
             text = str(item).lower() if isinstance(item, bool) else item
             if text not in key.choices and (text or key.default):
-                raise Wrong(f"{json.dumps(item)} is not supported", hint=f"there is {', '.join(key.choices)}")
+                raise NotYet(f"{json.dumps(item)} is not supported", hint=f"there is {', '.join(key.choices)}")
     return checked
 
 
