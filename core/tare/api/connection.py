@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
 import h11
@@ -235,7 +236,7 @@ class Connection:
 
     async def spool(self) -> BinaryIO:
         """The whole body in a nameless file of the spool directory, written by a thread since a disk may stall."""
-        file = cast(BinaryIO, tempfile.TemporaryFile(dir=self._service.spool_directory))  # noqa: SIM115
+        file = cast(BinaryIO, tempfile.TemporaryFile(dir=self.spool_directory))  # noqa: SIM115
         try:
             pieces: list[bytes] = []
             size = 0
@@ -253,6 +254,14 @@ class Connection:
             file.close()
             raise
         return file
+
+    @property
+    def spool_directory(self) -> Path:
+        return self._service.spool_directory
+
+    async def write(self, data: bytes) -> None:
+        """Send bytes as they are, on a hijacked connection."""
+        await self._loop.sock_sendall(self.sock, data)
 
     async def hijack(self, head: bytes) -> bytes:
         """Send ``head``, let go of HTTP and return the bytes that were read beyond the request."""

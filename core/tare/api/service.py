@@ -22,10 +22,13 @@ if TYPE_CHECKING:
 class Service:
     """The routes, the engine they ask, and what every answer carries.
 
-    ``spool_directory`` takes the bodies that are too large for memory; it must exist.
+    ``spool_directory`` takes the bodies that are too large for memory; it must exist. Clients older than ``oldest``
+    are refused.
     """
 
-    def __init__(self, engine: Engine, router: Router, spool_directory: Path, server: str) -> None:
+    def __init__(
+        self, engine: Engine, router: Router, spool_directory: Path, server: str, oldest: versions.Version = versions.OLDEST
+    ) -> None:
         self.engine = engine
         self.spool_directory = spool_directory
         self.headers = [
@@ -35,6 +38,7 @@ class Service:
             ("Server", server),
         ]
         self._router = router
+        self._oldest = oldest
 
     async def answer(self, connection: Connection, request: h11.Request) -> Answer | Stream | Hijacked:
         """Never raises but for what ends the connection: a client that is gone, malformed HTTP, cancellation."""
@@ -42,7 +46,7 @@ class Service:
         target = request.target.decode("ascii", "replace")
         try:
             raw_path, _, query = target.partition("?")
-            version, path = versions.split(unquote(raw_path, errors="replace"))
+            version, path = versions.split(unquote(raw_path, errors="replace"), self._oldest)
             found = self._router.find(method, path)
             if found is None:
                 raise Refused(404, "page not found")

@@ -14,7 +14,12 @@ def text(version: Version) -> str:
     return f"{version[0]}.{version[1]}"
 
 
-def split(path: str) -> tuple[Version, str]:
+def parse(version: str) -> Version:
+    major, _, minor = version.partition(".")
+    return int(major), int(minor)
+
+
+def split(path: str, oldest: Version = OLDEST) -> tuple[Version, str]:
     """``/v1.41/info`` → ((1, 41), ``/info``); without a prefix the newest. Raises Refused in dockerd's words."""
     if not path.startswith("/v"):
         return NEWEST, path
@@ -25,10 +30,10 @@ def split(path: str) -> tuple[Version, str]:
     if len(prefix) > 12:
         raise Refused(400, f"client version {prefix[:12]}… is no version")
     version = (int(major), int(minor))
-    if version < OLDEST:
+    if version < oldest:
         raise Refused(
             400,
-            f"client version {prefix} is too old. Minimum supported API version is {text(OLDEST)}, "
+            f"client version {prefix} is too old. Minimum supported API version is {text(oldest)}, "
             "please upgrade your client to a newer version",
         )
     if version > NEWEST:

@@ -207,8 +207,9 @@ def _network(config: Members, host: Members, endpoints: Members) -> dict[str, An
 def _endpoint(settings: Members, name: str, mac: str) -> dict[str, Any]:
     addresses = settings.inside("IPAMConfig")
     wish = {"address": addresses.text("IPv4Address"), "address6": addresses.text("IPv6Address")}
-    if not settings_given(addresses, "LinkLocalIPs"):
-        addresses.done()
+    if addresses.take("LinkLocalIPs"):
+        raise Unsupported("--link-local-ip is not supported yet", subject=name)
+    addresses.done()
     own = settings.text("MacAddress")
     if own and mac and own != mac:
         raise Invalid(f"conflicting MAC addresses: {mac} and {own}", subject=own)
@@ -226,13 +227,6 @@ def _endpoint(settings: Members, name: str, mac: str) -> dict[str, Any]:
         settings.take(member)
     settings.done()
     return {key: value for key, value in wish.items() if value}
-
-
-def settings_given(members: Members, name: str) -> bool:
-    """Link-local addresses are refused. Raises Unsupported."""
-    if members.take(name):
-        raise Unsupported("--link-local-ip is not supported yet", subject=name)
-    return False
 
 
 def _log(host: Members) -> dict[str, Any]:

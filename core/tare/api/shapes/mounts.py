@@ -185,6 +185,6 @@ def points(config: ContainerConfig) -> list[dict[str, Any]]:
         )
     for mount in config.tmpfs:
         if mount.spelled == "mount":
-            writable = "ro" not in mount.options
-            out.append({"Type": "tmpfs", "Source": "", "Destination": mount.target, "Mode": "", "RW": writable, "Propagation": ""})
+            entry = {"Type": "tmpfs", "Source": "", "Destination": mount.target, "Mode": ""}
+            out.append(entry | {"RW": "ro" not in mount.options, "Propagation": ""})
     return out

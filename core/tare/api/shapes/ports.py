@@ -59,10 +59,10 @@ def _host_ports(text: str) -> tuple[int, int]:
 
 def _range(text: str, whole: str) -> tuple[int, int]:
     low, dash, high = text.partition("-")
-    ends = (low, high if dash else low)
-    if not all(end.isascii() and end.isdigit() and len(end) < 6 and int(end) < 65536 for end in ends) or int(ends[0]) > int(ends[1]):
+    first, last = (int(end) if end.isascii() and end.isdigit() and len(end) < 6 else -1 for end in (low, high if dash else low))
+    if not 0 <= first <= last < 65536:
         raise Invalid(f"invalid port specification: {whole!r}", subject=whole, hint="ports are numbers from 1 to 65535")
-    return int(ends[0]), int(ends[1])
+    return first, last
 
 
 def bindings(requests: Iterable[PortRequest]) -> dict[str, list[dict[str, str]]]:

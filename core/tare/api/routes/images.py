@@ -1,0 +1,193 @@
+"""Images: in, out, listed, named and removed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator
+from typing import BinaryIO, cast
+
+from tare.api import tables
+from tare.api.answer import Answer, Stream, as_json, line
+from tare.api.call import Call
+from tare.api.failures import translate
+from tare.api.router import Route
+from tare.api.routes.filtering import IMAGE_FILTERS
+from tare.api.routes.filtering import images as filtered
+from tare.api.shapes import images as shapes
+from tare.errors import Invalid, TareError, Unsupported
+
+PRUNE_FILTERS = frozenset(("dangling", "label", "label!", "until"))
+DOWNLOAD_SECONDS = 60
+"""How long a server of ``import URL`` may be silent."""
+
+
+async def list_images(call: Call) -> Answer:
+    filters = call.filters(IMAGE_FILTERS)
+    if call.text("filter"):
+        filters["reference"] = [*filters.get("reference", []), call.text("filter")]
+    engine = call.engine
+    chosen = filtered(engine.images(), filters, engine)
+    return tables.listed(call, "images", [shapes.summary(image, engine.image_users(image.id), call.version) for image in chosen])
+
+
+async def inspect(call: Call) -> Answer:
+    image = call.engine.image(call.parameters["name"])
+    return as_json(shapes.inspect(image, call.engine.default_storage, call.version))
+
+
+async def history(call: Call) -> Answer:
+    image = call.engine.image(call.parameters["name"])
+    sizes = [layer.size for layer in image.layers]
+    return tables.listed(call, "history", shapes.history(image, sizes))
+
+
+async def tag(call: Call) -> Answer:
+    repository, version = call.text("repo"), call.text("tag")
+    if not repository:
+        raise Invalid("tag: repo is missing", subject="repo")
+    await call.engine.tag(call.parameters["name"], f"{repository}:{version}" if version else repository)
+    return Answer(201)
+
+
+async def delete(call: Call) -> Answer:
+    name = call.parameters["name"]
+    gone = await call.engine.remove_image(name, force=call.flag("force"), prune=not call.flag("noprune"))
+    return as_json([{kind.capitalize(): what} for kind, what in gone])
+
+
+async def prune(call: Call) -> Answer:
+    gone, reclaimed = await call.engine.prune_images(call.filters(PRUNE_FILTERS))
+    return as_json({"ImagesDeleted": [{kind.capitalize(): what} for kind, what in gone] or None, "SpaceReclaimed": reclaimed})
+
+
+async def load(call: Call) -> Stream:
+    archive = await call.spool()
+    return Stream(_loading(call, archive), "application/json")
+
+
+async def _loading(call: Call, archive: BinaryIO) -> AsyncIterator[bytes]:
+    lines: asyncio.Queue[str | None] = asyncio.Queue()
+    loop = asyncio.get_running_loop()
+
+    def progress(text: str) -> None:
+        loop.call_soon_threadsafe(lines.put_nowait, text)
+
+    async def work() -> None:
+        try:
+            await call.engine.load(archive, progress)
+        finally:
+            loop.call_soon_threadsafe(lines.put_nowait, None)
+            archive.close()
+
+    # The work goes on to its end when the client leaves: an image is either whole or not there.
+    task = asyncio.ensure_future(work())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    while (text := await lines.get()) is not None:
+        yield line({"stream": text if text.endswith("\n") else text + "\n"})
+    try:
+        await asyncio.shield(task)
+    except Exception as error:
+        yield _failed(error, "POST /images/load")
+
+
+async def save_one(call: Call) -> Stream:
+    return Stream(await call.engine.save([call.parameters["name"]]), "application/x-tar")
+
+
+async def save_many(call: Call) -> Stream:
+    names = [name for entry in call.every("names") for name in entry.split(",") if name]
+    if not names:
+        raise Invalid("save: no image was named", subject="names")
+    return Stream(await call.engine.save(names), "application/x-tar")
+
+
+async def create(call: Call) -> Stream:
+    """Import: ``fromSrc=-`` takes the body, ``fromSrc=URL`` is downloaded. ``fromImage`` would be a pull."""
+    source = call.text("fromSrc")
+    if not source:
+        wanted = call.text("fromImage")
+        version = call.text("tag")
+        name = f"{wanted}:{version}" if version and not version.startswith("sha256:") else wanted
+        raise Unsupported(
+            f"cannot pull {name}: pulling from registries is not available yet",
+            subject=name,
+            hint="bring the image in with tare load or tare import",
+        )
+    archive = await call.spool() if source == "-" else await asyncio.to_thread(_download, source, call)
+    return Stream(_importing(call, archive), "application/json")
+
+
+async def _importing(call: Call, archive: BinaryIO) -> AsyncIterator[bytes]:
+    async def work() -> str:
+        with contextlib.closing(archive):
+            image = await call.engine.import_image(
+                archive,
+                repository=call.text("repo"),
+                tag=call.text("tag"),
+                message=call.text("message"),
+                changes=_changes(call),
+                platform=call.text("platform"),
+            )
+        return image.id
+
+    task = asyncio.ensure_future(work())
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    try:
+        yield line({"status": await asyncio.shield(task)})
+    except Exception as error:
+        yield _failed(error, "POST /images/create")
+
+
+def _changes(call: Call) -> list[str]:
+    return [change for entry in call.every("changes") for change in entry.split("\n") if change.strip()]
+
+
+def _download(source: str, call: Call) -> BinaryIO:
+    """Fetch a URL into a nameless file; runs in a thread. Raises Invalid."""
+    if not source.startswith(("http://", "https://")):
+        source = "http://" + source
+    file = cast(BinaryIO, tempfile.TemporaryFile(dir=call.connection.spool_directory))  # noqa: SIM115
+    try:
+        with urllib.request.urlopen(source, timeout=DOWNLOAD_SECONDS) as response:
+            while chunk := response.read(1 << 20):
+                file.write(chunk)
+    except (urllib.error.URLError, ValueError, TimeoutError) as error:
+        file.close()
+        reason = getattr(error, "reason", None) or error
+        raise Invalid(f"cannot download {source}: {str(reason).lower()}", subject=source) from None
+    except BaseException:
+        file.close()
+        raise
+    file.seek(0)
+    return file
+
+
+def _failed(error: Exception, asked: str) -> bytes:
+    """An error once the head is out: Docker's clients look for it in the stream."""
+    told = translate(error, asked)
+    code = told.status if isinstance(told, TareError) else 500
+    return line({"errorDetail": {"code": code, "message": str(told)}, "error": str(told)})
+
+
+async def push(call: Call) -> Answer:
+    raise Unsupported("pushing to registries is not available yet", hint="write the image to a file with tare save")
+
+
+ROUTES = [
+    Route("GET", "/images/json", list_images),
+    Route("GET", "/images/get", save_many),
+    Route("POST", "/images/load", load),
+    Route("POST", "/images/create", create),
+    Route("POST", "/images/prune", prune),
+    Route("GET", "/images/{name...}/json", inspect),
+    Route("GET", "/images/{name...}/history", history),
+    Route("GET", "/images/{name...}/get", save_one),
+    Route("POST", "/images/{name...}/tag", tag),
+    Route("POST", "/images/{name...}/push", push),
+    Route("DELETE", "/images/{name...}", delete),
+]
+

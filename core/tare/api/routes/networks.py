@@ -1,0 +1,68 @@
+"""Networks: for now those that always exist."""
+
+from __future__ import annotations
+
+from tare.api import tables
+from tare.api.answer import Answer, as_json
+from tare.api.call import Call
+from tare.api.router import Route
+from tare.api.routes.filtering import has_label, truth
+from tare.api.shapes import networks as shapes
+from tare.errors import Invalid, Unsupported
+from tare.model.network import Network
+
+FILTERS = frozenset(("dangling", "driver", "id", "label", "name", "scope", "type"))
+PREDEFINED = ("bridge", "host", "none")
+
+
+async def list_networks(call: Call) -> Answer:
+    filters = call.filters(FILTERS)
+    for kind in filters.get("type", ()):
+        if kind not in ("custom", "builtin"):
+            raise Invalid(f"invalid filter: 'type'='{kind}'", subject=kind, hint="custom or builtin")
+    rows = [
+        shapes.summary(network, call.version)
+        for network in call.engine.networks()
+        if all(any(_matches(call, network, name, text) for text in texts) for name, texts in filters.items() if texts)
+    ]
+    return tables.listed(call, "networks", rows)
+
+
+def _matches(call: Call, network: Network, name: str, text: str) -> bool:
+    builtin = network.name in PREDEFINED
+    match name:
+        case "driver":
+            return network.driver == text
+        case "id":
+            return network.id.startswith(text)
+        case "label":
+            return has_label(network.labels, text)
+        case "name":
+            return text in network.name
+        case "scope":
+            return text == "local"
+        case "type":
+            return (text == "builtin") == builtin
+        case _:
+            unused = not builtin and not call.engine.network_users(network)
+            return truth("dangling", text) == unused
+
+
+async def inspect(call: Call) -> Answer:
+    network = call.engine.network(call.ref)
+    return as_json(shapes.inspect(network, call.engine.network_users(network), call.version))
+
+
+async def refuse(call: Call) -> Answer:
+    raise Unsupported("user-defined networks are not supported yet", hint="bridge, host, none and container:NAME exist")
+
+
+ROUTES = [
+    Route("GET", "/networks", list_networks),
+    Route("GET", "/networks/{ref}", inspect),
+    Route("DELETE", "/networks/{ref}", refuse),
+    Route("POST", "/networks/create", refuse),
+    Route("POST", "/networks/prune", refuse),
+    Route("POST", "/networks/{ref}/connect", refuse),
+    Route("POST", "/networks/{ref}/disconnect", refuse),
+]

@@ -1,0 +1,80 @@
+"""What Docker has no word for, under /tare/v1: plugins, the effective configuration, why a port is reachable."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tare.api import tables
+from tare.api.answer import Answer, as_json, as_text
+from tare.api.call import Call
+from tare.api.router import Route
+from tare.drivers.network import SupportsExplain
+from tare.errors import NotFound
+from tare.hooks.status import PluginStatus
+
+
+def _plugin(status: PluginStatus) -> dict[str, Any]:
+    return {
+        "Name": status.name,
+        "Distribution": status.dist,
+        "Version": status.version,
+        "EntryPoint": status.value,
+        "State": status.state,
+        "Reason": status.reason,
+        "Drivers": [
+            {"Kind": driver.kind, "Name": driver.name, "State": driver.state, "Reason": driver.reason, "Summary": driver.summary}
+            for driver in status.drivers
+        ],
+        "Hooks": list(status.hooks),
+    }
+
+
+async def plugins(call: Call) -> Answer:
+    return tables.listed(call, "plugins", [_plugin(status) for status in call.engine.plugins.list()])
+
+
+async def plugin(call: Call) -> Answer:
+    for status in call.engine.plugins.list():
+        if status.name == call.ref:
+            return as_json(_plugin(status))
+    raise NotFound(f"no such plugin: {call.ref}", subject=call.ref, hint="tare plugin ls shows all")
+
+
+async def config(call: Call) -> Answer:
+    """Every supported key with its value and where it comes from."""
+    settings = call.engine.settings
+    return as_json(
+        {
+            path: {"Value": value, "Origin": settings.origins.get(path, "default")}
+            for path, value in _plain(dict(settings.values)).items()
+        }
+    )
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(name): _plain(entry) for name, entry in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(entry) for entry in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+async def explain(call: Call) -> Answer:
+    """What every network driver in use has set up, in its own words."""
+    engine = call.engine
+    told: dict[str, str] = {}
+    for network in engine.networks():
+        driver = await engine.roster.open("network", network.driver)
+        if driver.name not in told and driver.supports(SupportsExplain):
+            told[driver.name] = await driver.call("describe")
+    if call.wants_text:
+        return as_text("\n".join(f"{name}:\n{text.rstrip()}\n" for name, text in told.items()))
+    return as_json(told)
+
+
+ROUTES = [
+    Route("GET", "/tare/v1/plugins", plugins),
+    Route("GET", "/tare/v1/plugins/{ref}", plugin),
+    Route("GET", "/tare/v1/config", config),
+    Route("GET", "/tare/v1/network/explain", explain),
+]
