@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+
 from tare.api.failures import Refused
 
 Version = tuple[int, int]
 
 OLDEST: Version = (1, 24)
 NEWEST: Version = (1, 56)
+
+
+def tare() -> str:
+    """tare's own version."""
+    try:
+        return importlib.metadata.version("tare-engine")
+    except importlib.metadata.PackageNotFoundError:
+        return "unknown"
 
 
 def text(version: Version) -> str:

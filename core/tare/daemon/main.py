@@ -36,9 +36,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(usage())
             return 0
         if line.version:
-            from tare.api.routes.system import tare_version
+            from tare.api import versions
 
-            print(f"tared version {tare_version()}")
+            print(f"tared version {versions.tare()}")
             return 0
         return _validate(line) if line.validate else _run(line, starter)
     except TareError as error:

@@ -11,7 +11,6 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 from tare.api import versions
-from tare.api.routes.system import tare_version
 from tare.api.routes.table import router
 from tare.api.server import Listeners, Server
 from tare.api.service import Service
@@ -53,7 +52,7 @@ async def serve(settings: Settings, plugins: Plugins, line: CommandLine, starter
         spool = settings.data_root / SPOOL
         spool.mkdir(mode=0o700, exist_ok=True)
         oldest = max(versions.OLDEST, versions.parse(settings.api.min_version))
-        service = Service(engine, router(), spool, f"tare/{tare_version()} (linux)", oldest)
+        service = Service(engine, router(), spool, f"tare/{versions.tare()} (linux)", oldest)
         server = Server(service, listeners)
         loop.add_signal_handler(signal.SIGHUP, lambda: _reload(engine, line))
         server.start()

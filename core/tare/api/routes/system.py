@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import platform
 from collections.abc import AsyncIterator
-from importlib.metadata import PackageNotFoundError
-from importlib.metadata import version as distribution_version
 from typing import Any
 
 from tare.api import tables, versions
@@ -29,13 +27,6 @@ SPLIT_USAGE = (1, 52)
 """From here on /system/df answers with one object per kind."""
 
 
-def tare_version() -> str:
-    try:
-        return distribution_version("tare-engine")
-    except PackageNotFoundError:
-        return "unknown"
-
-
 async def ping(call: Call) -> Answer:
     uncached = {"Cache-Control": "no-cache, no-store, must-revalidate", "Pragma": "no-cache"}
     return Answer(200, b"OK", "text/plain; charset=utf-8", uncached)
@@ -43,7 +34,7 @@ async def ping(call: Call) -> Answer:
 
 async def version(call: Call) -> Answer:
     system = os.uname()
-    number = tare_version()
+    number = versions.tare()
     arch = architecture()
     details = {
         "ApiVersion": versions.text(versions.NEWEST),
