@@ -1,0 +1,96 @@
+"""Being attached to a container that starts or runs: streams, terminal, signals, and the exit code at the end."""
+
+from __future__ import annotations
+
+import os
+
+from tare.cli import signals, streams, terminal
+from tare.client import containers
+from tare.errors import Conflict, TareError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+    from tare.client.client import Call, Client
+
+NOT_A_TERMINAL = "the input device is not a TTY"
+BOTH_OUTPUTS = frozenset(("stdout", "stderr"))
+MISSING = ("executable file not found", "no such file or directory", "system cannot find the file specified")
+FORBIDDEN = ("permission denied", "not a directory", "is a directory", "exec format error")
+
+
+class Attachment:
+    """One attachment: ``open`` sends everything that must be under way before the start, ``follow`` stays to the end."""
+
+    def __init__(self, client: Client, ref: str, *, tty: bool, wanted: frozenset[str], keys: str = "") -> None:
+        self.client = client
+        self.ref = ref
+        self.tty = tty
+        self.wanted = wanted
+        self.keys_text = keys
+        self.keys = terminal.detach_keys(keys) if tty else b""
+        self.stream: Call | None = None
+        self.exit: Call | None = None
+
+    def check(self) -> None:
+        """Raise Conflict where a terminal is asked for and there is none."""
+        if self.tty and "stdin" in self.wanted and not os.isatty(0):
+            raise Conflict(NOT_A_TERMINAL, hint="leave out -t, or type the command in a terminal")
+
+    def open(self, condition: str, *, logs: bool = False) -> None:
+        """Ask for the streams and for the exit code at the same time, and see that both are granted."""
+        query = [(name, name in self.wanted) for name in ("stdin", "stdout", "stderr")]
+        query += [("stream", True), ("logs", logs)]
+        if self.wanted:
+            self.stream = containers.attach(self.client, self.ref, [*query, ("detachKeys", self.keys_text)])
+        self.exit = containers.wait(self.client, self.ref, condition)
+        if self.stream:
+            self.stream.answer()
+
+    def follow(self) -> int:
+        """Carry the streams until the container has ended; its exit code, or 0 when the user left it."""
+        assert self.exit is not None
+        if self.stream:
+            stdin = "stdin" in self.wanted
+            output = streams.Output(framed=not self.tty)
+            if self.tty:
+                terminal.follow_size(self._resize())
+            if stdin and self.tty:
+                with terminal.Raw(0):
+                    left = streams.attend(self.stream.connection, output, stdin=True, keys=self.keys)
+            else:
+                left = streams.attend(self.stream.connection, output, stdin=stdin)
+            if left:
+                from tare.cli import render
+
+                render.note("read escape sequence")
+                return 0
+        return exit_code(self.exit.value())
+
+    def proxy_signals(self) -> None:
+        if not self.tty:
+            signals.proxy(self.client, self.ref)
+
+    def _resize(self) -> Callable[[int, int], None]:
+        aside = self.client.another()
+        return lambda rows, columns: containers.resize(aside, self.ref, rows, columns)
+
+
+def exit_code(result: dict[str, Any]) -> int:
+    """The exit code in the answer to a wait. Raises TareError where the daemon could not tell it."""
+    error = result.get("Error")
+    if error and error.get("Message"):
+        raise TareError(str(error["Message"]))
+    return int(result["StatusCode"])
+
+
+def start_code(error: TareError) -> int:
+    """126 where a command cannot be invoked, 127 where there is none, else 125: Docker tells by the text."""
+    text = error.message.lower()
+    if any(words in text for words in MISSING):
+        return 127
+    if any(words in text for words in FORBIDDEN):
+        return 126
+    return 125

@@ -1,0 +1,41 @@
+"""Everything that the command line prints, and nothing else prints."""
+
+from __future__ import annotations
+
+import os
+
+from tare.errors import TareError
+
+
+def out(text: str) -> None:
+    """Write text to standard output, as it is."""
+    raw(1, text.encode("utf-8", "surrogateescape"))
+
+
+def line(text: str) -> None:
+    out(text + "\n")
+
+
+def note(text: str) -> None:
+    """A line on standard error that is no error."""
+    raw(2, text.encode("utf-8", "surrogateescape") + b"\n")
+
+
+def failure(error: TareError) -> None:
+    """``tare: what happened`` and, on a line of its own, the cure."""
+    message = error.message
+    if error.hint and error.hint not in message:
+        message += f"\n  {error.hint}"
+    note(f"tare: {message}")
+
+
+def raw(fd: int, data: bytes | memoryview) -> None:
+    """Write bytes to a descriptor that may take them in pieces, or be a terminal that is not blocking."""
+    view = memoryview(data)
+    while view:
+        try:
+            view = view[os.write(fd, view) :]
+        except BlockingIOError:
+            import select
+
+            select.select([], [fd], [])

@@ -1,0 +1,56 @@
+"""Environment variables and labels, from flags and from files."""
+
+from __future__ import annotations
+
+import os
+
+from tare.errors import Invalid
+
+
+def environment(given: list[str], files: list[str]) -> list[str]:
+    """``NAME=value`` words: those of files first. A bare NAME takes our own value and is left out where we have none."""
+    words = [word for path in files for word in _lines(path, "environment file")]
+    for word in given:
+        if word.startswith("="):
+            raise Invalid(f"invalid environment variable: {word}", subject=word)
+    found = []
+    for word in [*words, *given]:
+        if "=" in word:
+            found.append(word)
+        elif word in os.environ:
+            found.append(f"{word}={os.environ[word]}")
+    return found
+
+
+def labels(given: list[str], files: list[str]) -> dict[str, str]:
+    return pairs([word for path in files for word in _lines(path, "label file")] + given)
+
+
+def pairs(words: list[str]) -> dict[str, str]:
+    """``name=value`` words as a dict; a bare name has an empty value."""
+    found = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        found[name] = value
+    return found
+
+
+def _lines(path: str, what: str) -> list[str]:
+    """The words of a file: one a line, without comments and blanks (docker(1), "--env-file")."""
+    try:
+        with open(path, "rb") as file:
+            text = file.read().decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise Invalid(f"{what} {path} is not UTF-8", subject=path) from None
+    except OSError as error:
+        raise Invalid(f"cannot read {what} {path}: {(error.strerror or '').lower()}", subject=path) from None
+    words = []
+    for number, line in enumerate(text.splitlines(), 1):
+        line = line.lstrip()
+        if not line or line.startswith("#"):
+            continue
+        name = line.partition("=")[0]
+        if not name or name != "".join(name.split()):
+            raise Invalid(f"{what} {path}, line {number}: {name!r} is no name", subject=path, hint="names have no spaces")
+        words.append(line)
+    return words
