@@ -58,14 +58,19 @@ import array
 import marshal
 import os
 import socket
-from typing import Any
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    Body = dict[str, Any]
+else:
+    Body = dict
 
 VERSION = 1
 OLDEST = 1
 LIMIT = 180 * 1024
 MAX_FDS = 250
-
-Body = dict[str, Any]
 
 
 def encode(kind: str, serial: int, body: Body) -> tuple[bytes, int]:

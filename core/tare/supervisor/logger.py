@@ -1,0 +1,88 @@
+"""The logger: the one process that writes log files, so that a disk that hangs holds up nobody but itself.
+
+What it hears is told in tare.supervisor.journal. It blocks on its files on purpose: the socket's buffer fills, and the
+supervisor sees that and holds back, or after a while drops, what containers write.
+"""
+
+from __future__ import annotations
+
+import socket
+
+from tare.supervisor import messages
+from tare.supervisor.journal import CHUNK
+from tare.supervisor.logformats import FramedLog, JsonLog, LogFile
+from tare.supervisor.loop import note, report
+from tare.supervisor.streams import CHUNK as LARGEST
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.supervisor.messages import Body
+
+FORMATS: dict[str, type[LogFile]] = {"local": FramedLog, "json-file": JsonLog}
+
+
+class Logger:
+    """Open logs by number."""
+
+    def __init__(self) -> None:
+        self._logs: dict[int, LogFile] = {}
+        self._troubled: set[int] = set()
+
+    def write(self, number: int, stream: int, at: int, data: memoryview) -> None:
+        """Log a chunk. A file that cannot be written (a full disk) loses it: the first loss and the recovery are noted."""
+        log = self._logs.get(number)
+        if log is None:
+            return
+        try:
+            log.write(stream, at, data)
+        except OSError as error:
+            log.dropped += len(data)
+            if number not in self._troubled:
+                self._troubled.add(number)
+                note(f"logger: {log.path}: {error.strerror}; output is dropped")
+            return
+        if number in self._troubled:
+            self._troubled.discard(number)
+            note(f"logger: {log.path}: it works again; {log.dropped} bytes were dropped")
+            log.dropped = 0
+
+    def open(self, body: Body) -> None:
+        """``open``."""
+        wanted = FORMATS[body["driver"]]
+        try:
+            self._logs[body["log"]] = wanted(body["path"], body["max_size"], body["max_file"])
+        except OSError as error:
+            note(f"logger: {body['path']}: {error.strerror}; nothing is logged")
+
+    def close(self, body: Body) -> None:
+        """``close``."""
+        log = self._logs.pop(body["log"], None)
+        self._troubled.discard(body["log"])
+        if log is not None:
+            try:
+                log.close()
+            except OSError as error:
+                note(f"logger: {log.path}: {error.strerror}")
+
+
+def main(_arguments: list[str]) -> None:
+    """``logger``, its channel on descriptor 0. Ends when the supervisor has, everything written."""
+    sock = socket.socket(fileno=0)
+    packet = bytearray(CHUNK.size + max(LARGEST, messages.LIMIT))
+    view = memoryview(packet)
+    logger = Logger()
+    while size := sock.recv_into(packet):
+        try:
+            if packet[0] == 0:
+                _nul, stream, number, at = CHUNK.unpack_from(packet)
+                logger.write(number, stream, at, view[CHUNK.size : size])
+                continue
+            kind, serial, body = messages.decode(bytes(view[:size]), [])
+            if kind == "open":
+                logger.open(body)
+            elif kind == "close":
+                logger.close(body)
+            if serial:
+                messages.send(sock, "ok", serial, {})
+        except Exception:
+            report()

@@ -1,0 +1,72 @@
+"""Bound sockets kept for published ports, and the forwarder for those that the packet filter cannot serve."""
+
+from __future__ import annotations
+
+from tare.supervisor.channel import close_all
+from tare.supervisor.companion import Companion
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tare.supervisor.channel import Channel
+    from tare.supervisor.loop import Loop
+    from tare.supervisor.messages import Body
+
+    Forward = tuple[str, str, int]
+
+PACKET = 200
+"""Descriptors told to the forwarder in one message."""
+
+
+class Ports:
+    """Held by owner (a container). ``hold`` may come several times for one owner: a message carries 250 descriptors."""
+
+    __slots__ = ("_forwarder", "_forwards", "_loop", "_sockets")
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._sockets: dict[str, list[int]] = {}
+        self._forwards: dict[str, list[tuple[Forward, int]]] = {}
+        self._forwarder: Companion | None = None
+
+    def hold(self, owner: str, sockets: Sequence[int], forwards: Sequence[Forward], listening: Sequence[int]) -> None:
+        """Keep bound ``sockets``; let the forwarder serve each of ``listening`` to its forward. The descriptors become ours."""
+        self._sockets.setdefault(owner, []).extend(sockets)
+        pairs = list(zip(forwards, listening, strict=True))
+        if pairs:
+            self._forwards.setdefault(owner, []).extend(pairs)
+            if self._forwarder is None:
+                # Its start tells it everything that is held, these included.
+                self._forwarder = Companion(self._loop, "forwarder", (), _ignore, started=self._started)
+                self._forwarder.start()
+            else:
+                self._tell(owner, pairs)
+
+    def release(self, owner: str) -> None:
+        """Close everything held for ``owner``."""
+        close_all(self._sockets.pop(owner, ()))
+        pairs = self._forwards.pop(owner, ())
+        close_all([fd for _forward, fd in pairs])
+        if pairs and self._forwarder is not None:
+            self._forwarder.send("release", 0, {"owner": owner})
+
+    def stop(self) -> None:
+        """Let the forwarder go."""
+        if self._forwarder is not None:
+            self._forwarder.stop()
+
+    def _started(self) -> None:
+        for owner, pairs in self._forwards.items():
+            self._tell(owner, pairs)
+
+    def _tell(self, owner: str, pairs: Sequence[tuple[Forward, int]]) -> None:
+        assert self._forwarder is not None
+        for at in range(0, len(pairs), PACKET):
+            some = pairs[at : at + PACKET]
+            body = {"owner": owner, "forwards": [list(forward) for forward, _fd in some]}
+            self._forwarder.send("forward", 0, body, [fd for _forward, fd in some])
+
+
+def _ignore(_channel: Channel, _kind: str, _serial: int, _body: Body, _fds: list[int]) -> None:
+    """The forwarder has nothing to say."""

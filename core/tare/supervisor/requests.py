@@ -1,0 +1,247 @@
+"""What tared may ask: one method for each request of messages."""
+
+from __future__ import annotations
+
+import os
+
+from tare.errors import Conflict, Internal, Invalid, NotFound, TareError, Unsupported
+from tare.supervisor import messages
+from tare.supervisor.attach import Client
+from tare.supervisor.channel import close_all
+from tare.supervisor.loop import report
+from tare.supervisor.start import Start, resize
+from tare.supervisor.streams import STDERR, STDOUT
+from tare.supervisor.templates import Template
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tare.supervisor.channel import Channel
+    from tare.supervisor.main import Supervisor
+    from tare.supervisor.messages import Body
+    from tare.supervisor.process import Process
+
+    Perform = Callable[["Request"], Body | None]
+
+BUILD = "0.1.0"
+
+
+class Request:
+    """One question of one peer. A method that answers later returns None and calls ``reply``."""
+
+    __slots__ = ("body", "channel", "fds", "serial")
+
+    def __init__(self, channel: Channel, serial: int, body: Body, fds: list[int]) -> None:
+        self.channel = channel
+        self.serial = serial
+        self.body = body
+        self.fds = fds
+
+    def take_fds(self) -> list[int]:
+        """The descriptors, from now on the caller's to close."""
+        taken, self.fds = self.fds, []
+        return taken
+
+    def reply(self, answer: Body | TareError | None) -> None:
+        """Answer, now or later."""
+        if isinstance(answer, TareError):
+            self.channel.refuse(self.serial, answer)
+        else:
+            self.channel.answer(self.serial, answer or {})
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """Which process it is about."""
+        return self.body["container"], self.body["exec"]
+
+
+class Requests:
+    """Answers every message with exactly one ``ok`` or ``error``, whatever it holds."""
+
+    def __init__(self, supervisor: Supervisor) -> None:
+        self._supervisor = supervisor
+        self._perform: dict[str, Perform] = {
+            "hello": self.hello,
+            "template": self.template,
+            "start": self.start,
+            "attach": self.attach,
+            "discard": self.discard,
+            "signal": self.signal,
+            "resize": self.resize,
+            "flush": self.flush,
+            "acknowledge": self.acknowledge,
+            "clean": self.clean,
+            "hold": self.hold,
+            "release": self.release,
+            "stop": self.stop,
+        }
+
+    def hear(self, channel: Channel, kind: str, serial: int, body: Body, fds: list[int]) -> None:
+        """Perform one request."""
+        request = Request(channel, serial, body, fds)
+        try:
+            perform = self._perform.get(kind)
+            if perform is None:
+                raise Unsupported(f"the supervisor does not know {kind}", hint="its version is another than tared's")
+            answer = perform(request)
+            if answer is not None:
+                request.reply(answer)
+        except TareError as error:
+            request.reply(error)
+        except (KeyError, TypeError, ValueError, IndexError) as error:
+            report()
+            request.reply(Invalid(f"{kind}: {type(error).__name__}: {error}"))
+        except Exception as error:
+            report()
+            request.reply(Internal(f"{kind}: {error}"))
+        finally:
+            close_all(request.fds)
+
+    def hello(self, request: Request) -> Body | None:
+        oldest, newest = request.body["versions"]
+        version = min(newest, messages.VERSION)
+        if version < max(oldest, messages.OLDEST):
+            raise Unsupported(
+                f"the supervisor speaks versions {messages.OLDEST} to {messages.VERSION}, tared {oldest} to {newest}",
+                hint="stop all containers, then the supervisor, or start the matching tared",
+            )
+        supervisor = self._supervisor
+        supervisor.listener = request.channel
+        known = list(supervisor.processes.values())
+        request.reply(
+            {"version": version, "pid": os.getpid(), "build": BUILD, "processes": [one.described() for one in known]}
+        )
+        for process in known:
+            if process.exit is not None:
+                supervisor.tell("exit", {"container": process.container, "exec": process.exec_id, **process.exit})
+        return None
+
+    def template(self, request: Request) -> Body | None:
+        supervisor, body = self._supervisor, request.body
+        name = body["runtime"]
+        if name not in supervisor.templates:
+            supervisor.templates[name] = Template(supervisor.loop, name, supervisor.soft_files)
+        supervisor.templates[name].prepare(
+            body["entry"], body["path"], lambda said: request.reply(said if isinstance(said, TareError) else {})
+        )
+        return None
+
+    def start(self, request: Request) -> Body | None:
+        supervisor, key, body = self._supervisor, request.key, request.body
+        before = supervisor.processes.get(key)
+        if key in supervisor.starting or (before is not None and before.exit is None):
+            raise Conflict(f"{key[1] or key[0]} runs already", subject=key[1] or key[0])
+        if before is not None:
+            self._forget(before)
+        launch = body["launch"]
+        if bool(launch["entry"]) == bool(launch["argv"]):
+            raise Invalid("a launch has either an entry or a command")
+        def answered(answer: Body | TareError) -> None:
+            del supervisor.starting[key]
+            if not isinstance(answer, TareError):
+                supervisor.processes[key] = start.process
+            request.reply(answer)
+
+        start = Start(supervisor, body, request.take_fds(), supervisor.waiting.pop(key, []), answered)
+        supervisor.starting[key] = start.process
+        supervisor.cleaning.when_gone(launch["cgroups"], start.begin)
+        return None
+
+    def attach(self, request: Request) -> Body | None:
+        supervisor, body, key = self._supervisor, request.body, request.key
+        if len(request.fds) != 1:
+            raise Invalid("attach needs one socket")
+        streams = {number for number, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if body[name]}
+        client = Client(
+            supervisor.loop,
+            request.take_fds()[0],
+            body["id"],
+            wants_input=body["stdin"],
+            streams=frozenset(streams),
+            framed=body["framed"],
+            keys=body["detach_keys"],
+            initial=body["initial"],
+        )
+        client.detached = lambda one: supervisor.tell("detached", {"container": key[0], "exec": key[1], "id": one.id})
+        process = supervisor.processes.get(key)
+        if process is not None and process.exit is None:
+            process.join(client)
+        else:
+            supervisor.waiting.setdefault(key, []).append(client)
+        return {}
+
+    def discard(self, request: Request) -> Body | None:
+        for client in self._supervisor.waiting.pop(request.key, ()):
+            client.close()
+        return {}
+
+    def signal(self, request: Request) -> Body | None:
+        try:
+            self._running(request).send_signal(request.body["signal"])
+        except ProcessLookupError as error:
+            raise _not_running(request) from error
+        except OSError as error:
+            raise Invalid(f"signal {request.body['signal']}: {error.strerror}") from error
+        return {}
+
+    def resize(self, request: Request) -> Body | None:
+        process = self._running(request)
+        if process.terminal < 0:
+            raise Conflict(f"{request.key[1] or request.key[0]} has no terminal", subject=request.key[0])
+        resize(process.terminal, request.body["rows"], request.body["columns"])
+        return {}
+
+    def flush(self, request: Request) -> Body | None:
+        process = self._supervisor.processes.get((request.body["container"], ""))
+        if process is not None and process.exit is None:
+            process.drain()
+        log = process.log if process is not None else 0
+        self._supervisor.journal.flush(log, request.reply)
+        return None
+
+    def acknowledge(self, request: Request) -> Body | None:
+        process = self._supervisor.processes.get(request.key)
+        if process is not None and process.exit is not None:
+            self._forget(process)
+        return {}
+
+    def clean(self, request: Request) -> Body | None:
+        self._supervisor.cleaning.remove(request.body["paths"])
+        return {}
+
+    def hold(self, request: Request) -> Body | None:
+        body = request.body
+        count, forwards = body["sockets"], [tuple(forward) for forward in body["forwards"]]
+        if len(request.fds) != count + len(forwards):
+            raise Invalid(f"hold names {count + len(forwards)} sockets and brings {len(request.fds)}")
+        fds = request.take_fds()
+        self._supervisor.ports.hold(body["owner"], fds[:count], forwards, fds[count:])
+        return {}
+
+    def release(self, request: Request) -> Body | None:
+        self._supervisor.ports.release(request.body["owner"])
+        return {}
+
+    def stop(self, request: Request) -> Body | None:
+        supervisor = self._supervisor
+        if supervisor.starting or any(process.exit is None for process in supervisor.processes.values()):
+            raise Conflict("processes still run")
+        request.reply({})
+        supervisor.loop.stop()
+        return None
+
+    def _running(self, request: Request) -> Process:
+        process = self._supervisor.processes.get(request.key)
+        if process is None or not process.running:
+            raise _not_running(request)
+        return process
+
+    def _forget(self, process: Process) -> None:
+        del self._supervisor.processes[process.key]
+        self._supervisor.ledger.drop(process)
+
+
+def _not_running(request: Request) -> NotFound:
+    name = request.key[1] or request.key[0]
+    return NotFound(f"{name} is not running", subject=name)
