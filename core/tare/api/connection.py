@@ -54,6 +54,7 @@ class Connection:
         self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
         self._hijacked = False
         self._last = False
+        self._head_only = False
 
     async def serve(self) -> None:
         """Answer until the client goes, an error makes the connection useless, or ``finish`` was called."""
@@ -77,6 +78,7 @@ class Connection:
             if request is None:
                 return False
             self.busy = True
+            self._head_only = request.method == b"HEAD"
             answer = await self._service.answer(self, request)
         except (h11.RemoteProtocolError, TimeoutError) as error:
             await self._reject(error)
@@ -110,7 +112,7 @@ class Connection:
             headers.append(("Content-Length", str(len(answer.body))))
         head = h11.Response(status_code=answer.status, headers=headers)
         out = self._http.send(head) or b""
-        if answer.body and answer.status not in (204, 304):
+        if answer.body and answer.status not in (204, 304) and not self._head_only:
             out += self._http.send(h11.Data(data=answer.body)) or b""
         out += self._http.send(h11.EndOfMessage()) or b""
         await self._loop.sock_sendall(self.sock, out)
@@ -121,6 +123,9 @@ class Connection:
             with self.watching():
                 head = h11.Response(status_code=stream.status, headers=self._headers(stream))
                 await self._loop.sock_sendall(self.sock, self._http.send(head) or b"")
+                if self._head_only:
+                    await self._loop.sock_sendall(self.sock, self._http.send(h11.EndOfMessage()) or b"")
+                    return
                 async for piece in stream.pieces:
                     if piece:
                         await out.write(self._http.send(h11.Data(data=piece)) or b"")

@@ -243,6 +243,7 @@ def _refuse(config: Members, host: Members) -> None:
         raise Unsupported(f"--restart {name} is not supported yet", subject=name, hint="leave --restart out")
     if policy.take("MaximumRetryCount"):
         raise Invalid("maximum retry count cannot be used with restart policy 'no'", subject="--restart")
+    policy.done()
     check = config.inside("Healthcheck")
     if (check.strings("Test") or ("NONE",)) != ("NONE",) or any(True for _ in check.rest()):
         raise Unsupported("health checks are not supported yet", subject="--health-cmd", hint="use --no-healthcheck")
