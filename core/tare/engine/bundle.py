@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tare.containers.container import Container
 from tare.drivers.runtime import Bundle
 from tare.engine import files
-from tare.errors import Conflict, Internal, TareError
+from tare.errors import Conflict, TareError
 from tare.model.container import Exec, Limits, Ulimit
 from tare.model.network import Attachment
 from tare.model.process import ProcessRef
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
 log = logging.getLogger(__name__)
-
-MEMBERS = frozenset(
-    {"process", "root", "hostname", "domainname", "mounts", "linux", "annotations", "hooks", "ociVersion"}
-)
 
 
 async def prepare(engine: Engine, container: Container, attachments: tuple[Attachment, ...]) -> Bundle:
@@ -36,8 +32,7 @@ async def prepare(engine: Engine, container: Container, attachments: tuple[Attac
         "tare_before_container_start", id=container.id, name=container.name, spec=spec
     )
     if changes:
-        if changes.keys() - MEMBERS:
-            raise Internal(f"plugin {', '.join(sorted(who))} returned unknown members: {sorted(changes.keys() - MEMBERS)}")
+        log.info("container %s: specification changed by %s", container.name, ", ".join(who))
         spec = {**spec, **changes}
     storage = await engine.roster.open("storage", container.storage)
     mounts = await storage.call("mounts", container.id, volatile=container.config.auto_remove)
@@ -108,10 +103,9 @@ def ulimits(engine: Engine, own: tuple[Ulimit, ...]) -> tuple[Ulimit, ...]:
 
 
 def cgroups_path(engine: Engine, container: Container) -> str:
+    """Where ``--cgroup-parent`` or the daemon wants it; empty leaves it to the runtime."""
     parent = container.config.cgroup_parent or engine.settings.cgroups.parent
-    if not parent:
-        parent = f"/tare-{engine.suffix}" if engine.suffix else "/tare"
-    return f"/{parent.strip('/')}/{container.id}"
+    return f"/{parent.strip('/')}/{container.id}" if parent else ""
 
 
 def joins(engine: Engine, container: Container) -> dict[str, ProcessRef]:

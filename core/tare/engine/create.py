@@ -5,32 +5,34 @@ from __future__ import annotations
 import os
 import shutil
 from contextlib import AsyncExitStack
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from tare.containers import merge, names
 from tare.containers.container import Container
 from tare.drivers.network import SupportsPublish
 from tare.drivers.storage import SupportsQuota
-from tare.engine import networks, pictures
+from tare.engine import bundle, networks, pictures
 from tare.engine.clock import now
 from tare.engine.persist import announce, save
-from tare.errors import Internal, Invalid, NotFound, Unsupported
+from tare.errors import Invalid, NotFound, Unsupported
 from tare.model.container import ContainerConfig
 from tare.networks.predefined import name_of
+from tare.oci import spec as oci
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
 LOG_DRIVERS = ("local", "json-file", "none")
-CONFIG_FIELDS = frozenset(field.name for field in fields(ContainerConfig))
 
 
 async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[str, tuple[str, ...]]:
     """Returns the new id and warnings."""
     if name:
         name = names.check(name)
-    config, changed_by = await adjusted(engine, name, config)
+    changes, changed_by = await engine.plugins.before("tare_before_container_create", name=name, config=config)
+    if changes:
+        config = replace(config, **changes)
     image = engine.store.image(config.image)
     config = merge.with_exposed(config, image.config)
     args = merge.arguments(config, image.config)
@@ -73,23 +75,13 @@ async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
             directory=directory,
             changed_by=changed_by,
         )
+        warnings += oci.warnings(bundle.request(engine, container))
         save(engine, container, durable=True)
         engine.registry.add(container)
         undo.pop_all()
     announce(engine, container, "create")
     engine.plugins.after("tare_after_container_create", id=id, name=name, config=config)
     return id, tuple(warnings)
-
-
-async def adjusted(engine: Engine, name: str, config: ContainerConfig) -> tuple[ContainerConfig, tuple[str, ...]]:
-    """The wish after the plugins, and which of them changed it."""
-    changes, who = await engine.plugins.before("tare_before_container_create", name=name, config=config)
-    if not changes:
-        return config, ()
-    unknown = changes.keys() - CONFIG_FIELDS
-    if unknown:
-        raise Internal(f"plugin {', '.join(sorted(who))} returned unknown fields: {', '.join(sorted(unknown))}")
-    return replace(config, **changes), tuple(sorted(who))
 
 
 def hostname(config: ContainerConfig, id: str) -> str:
@@ -122,7 +114,8 @@ def check(engine: Engine, config: ContainerConfig) -> list[str]:
                 subject=bind.source,
                 hint="create it first, or use -v, which creates it",
             )
-    targets = [os.path.normpath(mount.target) for mount in (*config.binds, *config.tmpfs)]
+    places = [*(bind.target for bind in config.binds), *(mount.target for mount in config.tmpfs)]
+    targets = [os.path.normpath(place) for place in places]
     for target in targets:
         if targets.count(target) > 1:
             raise Invalid(f"Duplicate mount point: {target}", subject=target)
@@ -133,8 +126,6 @@ def check(engine: Engine, config: ContainerConfig) -> list[str]:
         raise Invalid("Minimum memory limit allowed is 6MB", subject=str(limits.memory))
     if limits.nano_cpus and (limits.cpu_quota or limits.cpu_period):
         raise Invalid("Conflicting options: Nano CPUs and CPU quota or period cannot both be set")
-    if config.auto_remove and config.log_driver == "":
-        return warnings
     return warnings
 
 

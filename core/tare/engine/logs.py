@@ -3,17 +3,80 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from itertools import islice
 from typing import TYPE_CHECKING
 
+from tare.containers.container import Container
+from tare.engine import wait
 from tare.engine.values import LogRecord
-from tare.errors import Unsupported
+from tare.errors import TareError, Unsupported
 from tare.model.container import LogOptions
+from tare.supervisor import logfiles
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
+BATCH = 2048
+"""Lines decoded in one go, off the loop's thread."""
+
 
 async def logs(engine: Engine, ref: str, options: LogOptions) -> AsyncIterator[LogRecord]:
     """Raises NotFound, and Unsupported for the log driver ``none``; then the records."""
-    raise NotImplementedError
+    container = engine.registry.find(ref).container
+    if not container.log_path:
+        raise Unsupported(
+            "configured logging driver does not support reading",
+            subject=ref,
+            hint=f"the container uses the log driver {container.log_driver}",
+        )
+    await flush(engine, container)
+    chosen = {
+        "stdout": options.stdout,
+        "stderr": options.stderr,
+        "since": options.since,
+        "until": options.until,
+        "tail": options.tail,
+    }
+    if not (options.follow and container.running):
+        return _records(logfiles.read(container.log_path, container.log_driver, **chosen))
+    return _follow(engine, container, logfiles.Follower(container.log_path, container.log_driver, **chosen))
+
+
+async def flush(engine: Engine, container: Container) -> None:
+    """Everything that was read from the container is in its log file. A supervisor that is away has written what it had."""
+    try:
+        await engine.supervision.ask("flush", {"container": container.id})
+    except TareError:
+        return
+
+
+async def _records(lines: Iterator[logfiles.Line]) -> AsyncIterator[LogRecord]:
+    loop = asyncio.get_running_loop()
+    while batch := await loop.run_in_executor(None, lambda: list(islice(lines, BATCH))):
+        for line in batch:
+            yield LogRecord(*line)
+
+
+async def _follow(engine: Engine, container: Container, follower: logfiles.Follower) -> AsyncIterator[LogRecord]:
+    """Until the container has ended and everything is told."""
+    loop = asyncio.get_running_loop()
+    more = asyncio.Event()
+    ended = asyncio.ensure_future(wait.expect(engine, container.id, "not-running"))
+    ended.add_done_callback(lambda _: more.set())
+    loop.add_reader(follower.fileno(), more.set)
+    try:
+        while True:
+            more.clear()
+            last = ended.done()
+            if last:
+                await flush(engine, container)
+            async for record in _records(follower.finish() if last else follower.read()):
+                yield record
+            if last or follower.over:
+                return
+            await more.wait()
+    finally:
+        loop.remove_reader(follower.fileno())
+        ended.cancel()
+        follower.close()

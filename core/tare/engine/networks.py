@@ -10,14 +10,12 @@ from typing import TYPE_CHECKING
 from tare.containers.container import Connection, Container
 from tare.containers.names import new_id
 from tare.drivers.network import Published, SupportsPublish
-from tare.errors import Conflict, Internal, Invalid, NotFound
+from tare.errors import Conflict, Invalid, NotFound
 from tare.model.network import Attachment, Endpoint, Network, PortBinding, PortRequest
 from tare.networks.predefined import name_of
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
-
-MAY_CHANGE = frozenset({"address", "address6", "mac", "options"})
 
 
 def find(engine: Engine, ref: str) -> Network:
@@ -52,10 +50,8 @@ async def connect(engine: Engine, container: Container, undo: AsyncExitStack) ->
         ports=wanted(container) if handle.supports(SupportsPublish) else (),
         labels=container.labels,
     )
-    changes, who = await engine.plugins.before("tare_before_network_attach", network=network, endpoint=endpoint)
+    changes, _who = await engine.plugins.before("tare_before_network_attach", network=network, endpoint=endpoint)
     if changes:
-        if changes.keys() - MAY_CHANGE:
-            raise Internal(f"plugin {', '.join(sorted(who))} may not change {sorted(changes.keys() - MAY_CHANGE)}")
         endpoint = replace(endpoint, **changes)
     attachment: Attachment = await handle.call("reserve", endpoint)
     undo.push_async_callback(handle.call, "release", endpoint.id)

@@ -45,8 +45,10 @@ async def open_engine(engine: Engine) -> None:
     engine.suffix = "" if str(engine.data_root) == DEFAULT_DATA_ROOT else instance_of(str(engine.data_root))
     engine.instance = engine.state.meta.get("instance") or _new_instance(engine)
     engine.bus = Bus()
-    offered = {kind: engine.plugins.drivers(kind) for kind in ("storage", "network", "runtime")}
-    engine.roster = Roster(offered, engine.data_root, engine.exec_root, engine.suffix, settings.driver_options)
+    offered = {
+        kind: settings.offered(kind, engine.plugins.drivers(kind)) for kind in ("storage", "network", "runtime")
+    }
+    engine.roster = Roster(offered, engine.data_root, engine.exec_root, engine.suffix, settings.driver_options, engine.plugins.probed)
     engine.store = ImageStore(engine.data_root / "content", engine.state.images)
     engine.supervision = Supervision(
         engine.exec_root,

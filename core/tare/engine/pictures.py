@@ -97,14 +97,16 @@ async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[
     running = [c for c in using if c.running]
     if by_id and running:
         raise Conflict(
-            f"conflict: unable to delete {short(image)} (cannot be forced) - image is being used by running container {running[0].id[:12]}",
+            f"conflict: unable to delete {short(image)} (cannot be forced) - "
+            f"image is being used by running container {running[0].id[:12]}",
             subject=ref,
         )
     if last and using and not force:
         word = "delete" if by_id else "remove repository reference"
         subject = short(image) if by_id else f'"{ref}"'
         raise Conflict(
-            f"conflict: unable to {word} {subject} (must force) - container {using[0].id[:12]} is using its referenced image {short(image)}",
+            f"conflict: unable to {word} {subject} (must force) - "
+            f"container {using[0].id[:12]} is using its referenced image {short(image)}",
             subject=ref,
         )
     if by_id and len(image.tags) > 1 and not force:
@@ -114,7 +116,7 @@ async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[
         )
     await engine.plugins.before("tare_before_image_remove", image=image, reference=ref)
     done: list[tuple[str, str]] = await asyncio.to_thread(
-        engine.store.remove, ref, force=force, keep=bool(using) or not prune and not last
+        engine.store.remove, ref, force=force, keep=bool(using) or (not prune and not last)
     )
     for what, name in done:
         publish(engine, "image", "untag" if what == "untagged" else "delete", image.id, {"name": name})

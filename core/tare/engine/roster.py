@@ -37,8 +37,9 @@ def construct(factory: str, context: DriverContext) -> Any:
 class Handle:
     """One driver instance with its thread."""
 
-    def __init__(self, driver: Driver, context: DriverContext) -> None:
+    def __init__(self, driver: Driver, context: DriverContext, probed: Callable[[str, str, str, str], None]) -> None:
         self.driver = driver
+        self._tell = probed
         self.name = driver.name
         self.context = context
         self.instance: Any = None
@@ -55,6 +56,7 @@ class Handle:
         self.context.run.mkdir(mode=0o700, parents=True, exist_ok=True)
         instance = construct(self.driver.factory, self.context)
         self.probed = instance.probe()
+        self._tell(self.driver.kind, self.name, self.probed.state, self.probed.reason)
         if self.probed.state == "ok":
             self.instance = instance
         return instance
@@ -129,12 +131,14 @@ class Roster:
         exec_root: Path,
         instance: str,
         options: Callable[[str, str], Mapping[str, object]],
+        probed: Callable[[str, str, str, str], None],
     ) -> None:
         self._offered = offered
         self._data_root = data_root
         self._exec_root = exec_root
         self._instance = instance
         self._options = options
+        self._probed = probed
         self._handles: dict[tuple[str, str], Handle] = {}
 
     def names(self, kind: str) -> list[str]:
@@ -164,7 +168,7 @@ class Roster:
             options=self._options(kind, name),
             log=line.warning,
         )
-        found = self._handles[kind, name] = Handle(driver, context)
+        found = self._handles[kind, name] = Handle(driver, context, self._probed)
         return found
 
     async def open(self, kind: str, name: str) -> Handle:

@@ -56,7 +56,7 @@ class Supervision:
             self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
             return future
         try:
-            messages.send(self._sock, kind, self._serial, body, fds)
+            messages.send(self._sock, kind, self._serial, body, list(fds))
         except BlockingIOError:
             self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
             loop.add_writer(self._sock, self._writable)

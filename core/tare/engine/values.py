@@ -20,7 +20,7 @@ class AttachOptions:
 
 @dataclass(frozen=True, slots=True)
 class Exit:
-    """How a container ended: 0–255, and an error where it could not be run at all."""
+    """How a container ended: 0 to 255, and an error where it could not be run at all."""
 
     code: int
     error: str = ""
