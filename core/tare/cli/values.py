@@ -101,6 +101,13 @@ def _plain(text: str) -> str:
     return text
 
 
+def _filter(text: str) -> str:
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise Misspelled("bad format of filter (expected name=value)")
+    return f"{name.strip().lower()}={value.strip()}"
+
+
 def _split(text: str) -> list[str]:
     return text.split(",") if text else []
 
@@ -113,8 +120,9 @@ KINDS: dict[str, Callable[[str], Any]] = {
     "decimal": nano_cpus,
     "duration": duration,
     "strings": _split,
+    "filter": _filter,
 }
-for _kind in ("string", "list", "map", "mount", "network", "ulimit", "filter", "gpu-request"):
+for _kind in ("string", "list", "map", "mount", "network", "ulimit", "gpu-request"):
     KINDS[_kind] = _plain
 
 REPEATED = frozenset(("list", "map", "mount", "network", "ulimit", "filter", "gpu-request", "strings"))

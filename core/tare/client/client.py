@@ -111,12 +111,13 @@ class Call:
     def __init__(self, client: Client, method: str, path: str, body: bytes | Iterable[bytes] | None, headers: str) -> None:
         self.client = client
         self.request = (method, path, body, headers)
+        self.spoken = client.version
         self.connection = self._send()
 
     def _send(self) -> Connection:
         method, path, body, headers = self.request
         connection = self.client.connect()
-        connection.send(method, f"/v{self.client.version}{path}", body, headers)
+        connection.send(method, f"/v{self.spoken}{path}", body, headers)
         return connection
 
     def answer(self) -> Response:
@@ -127,10 +128,11 @@ class Call:
         data = response.read()
         self.client.keep(response)
         error = _error(response.status, response.media, data)
-        maximum = _maximum(error.message) if response.status == 400 and not self.client.settled else ""
-        if not maximum:
+        maximum = _maximum(error.message) if response.status == 400 else ""
+        if maximum in ("", self.spoken):
             raise error
         self.client.version, self.client.settled = maximum, True
+        self.spoken = maximum
         self.connection = self._send()
         return self.answer()
 

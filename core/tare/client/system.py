@@ -31,7 +31,7 @@ def info(client: Client) -> dict[str, Any]:
 
 def events(client: Client, query: Query) -> Call:
     """Its values are Docker's event objects, for as long as there are any."""
-    return client.begin("GET", "/events", query)
+    return client.begin("GET", "/events", query, headers=TEXT_OR_JSON)
 
 
 def disk_usage(client: Client) -> dict[str, Any]:
@@ -48,9 +48,13 @@ def network(client: Client, ref: str, *, verbose: bool = False) -> dict[str, Any
     return found
 
 
-def plugins(client: Client) -> list[dict[str, Any]]:
+def plugins(client: Client, query: Query) -> Call:
     """Every plugin that tare found, with its state and the reason for it."""
-    found: list[dict[str, Any]] = client.ask("GET", "/tare/v1/plugins")
+    return client.begin("GET", "/tare/v1/plugins", query, headers=TEXT_OR_JSON)
+
+
+def plugin(client: Client, name: str) -> dict[str, Any]:
+    found: dict[str, Any] = client.ask("GET", f"/tare/v1/plugins/{quote(name)}")
     return found
 
 

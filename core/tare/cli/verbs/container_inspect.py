@@ -1,0 +1,22 @@
+"""tare container inspect."""
+
+from __future__ import annotations
+
+from tare.cli.flags import Flag
+from tare.cli.inspecting import FORMAT, inspect
+from tare.cli.verb import Verb
+from tare.client import containers
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.cli.flags import Options
+    from tare.client.client import Client
+
+FLAGS = (FORMAT, Flag("size", "s", "bool", "Show sizes"))
+
+
+def container_inspect(options: Options, client: Client) -> int:
+    return inspect(options.words, lambda ref: containers.inspect(client, ref, size=options.flag("size")), options.text("format"))
+
+
+VERB = Verb(container_inspect, "Show everything about containers", "[OPTIONS] CONTAINER [CONTAINER...]", FLAGS, least=1, most=None)

@@ -1,0 +1,21 @@
+"""tare plugin inspect."""
+
+from __future__ import annotations
+
+from tare.cli.inspecting import FORMAT, inspect
+from tare.cli.verb import Verb
+from tare.client import system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.cli.flags import Options
+    from tare.client.client import Client
+
+FLAGS = (FORMAT,)
+
+
+def plugin_inspect(options: Options, client: Client) -> int:
+    return inspect(options.words, lambda ref: system.plugin(client, ref), options.text("format"))
+
+
+VERB = Verb(plugin_inspect, "Show everything about plugins", "[OPTIONS] PLUGIN [PLUGIN...]", FLAGS, least=1, most=None)
