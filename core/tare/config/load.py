@@ -248,7 +248,7 @@ def _check_together(chosen: Mapping[str, Any], origins: Mapping[str, str], readi
         reading.problem(spelled, message, origins.get(path, "default"))
 
     hosts = chosen.get("api.hosts", ())
-    if not hosts:
+    if "api.hosts" in chosen and not hosts:
         problem("api.hosts", "must name at least one host")
     if not chosen.get("api.allow-plain-tcp") and any(host.startswith("tcp://") for host in hosts):
         problem(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterator
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
 from tare.engine import wait
@@ -31,7 +31,7 @@ async def logs(engine: Engine, ref: str, options: LogOptions) -> AsyncIterator[L
             hint=f"the container uses the log driver {container.log_driver}",
         )
     await flush(engine, container)
-    chosen = {
+    chosen: dict[str, Any] = {
         "stdout": options.stdout,
         "stderr": options.stderr,
         "since": options.since,

@@ -48,7 +48,9 @@ async def open_engine(engine: Engine) -> None:
     offered = {
         kind: settings.offered(kind, engine.plugins.drivers(kind)) for kind in ("storage", "network", "runtime")
     }
-    engine.roster = Roster(offered, engine.data_root, engine.exec_root, engine.suffix, settings.driver_options, engine.plugins.probed)
+    engine.roster = Roster(
+        offered, engine.data_root, engine.exec_root, engine.suffix, settings.driver_options, engine.plugins.probed
+    )
     engine.store = ImageStore(engine.data_root / "content", engine.state.images)
     engine.supervision = Supervision(
         engine.exec_root,

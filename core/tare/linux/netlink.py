@@ -15,6 +15,8 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    Request = tuple[int, int, bytes]  # kind, further flags, payload
+
 ROUTE = 0
 NETFILTER = 12
 
@@ -104,19 +106,20 @@ class Netlink:
     def close(self) -> None:
         self.socket.close()
 
-    def perform(self, requests: Sequence[tuple[int, int, bytes]]) -> None:
-        """Send requests (kind, further flags, payload) in one go; all are tried, the first failure is raised.
-
-        The OSError has ``request``, the index of what failed."""
+    def perform(self, requests: Sequence[Request], trailer: Request | None = None) -> None:
+        """Send requests in one go; all are tried, the first failure is raised: OSError with ``request``, the index of what
+        failed. A ``trailer`` ends a transaction and is never answered."""
         first = self._serial + 1
         packet = []
-        for kind, flags, payload in requests:
+        final = len(requests) - 1
+        for number, (kind, flags, payload) in enumerate(requests):
             self._serial += 1
-            packet.append(_HEADER.pack(16 + len(payload), kind, REQUEST | flags, self._serial, 0))
-            packet.append(payload)
+            flags |= REQUEST | ACK if number == final else REQUEST
+            packet.append(_HEADER.pack(16 + len(payload), kind, flags, self._serial, 0))
+            packet.append(payload + _PADDING[len(payload) & 3])
         last = self._serial
-        head = packet[-2]
-        packet[-2] = _HEADER.pack(len(packet[-1]) + 16, requests[-1][0], _HEADER.unpack(head)[2] | ACK, last, 0)
+        if trailer is not None:
+            packet.append(_HEADER.pack(16 + len(trailer[2]), trailer[0], REQUEST | trailer[1], last, 0) + trailer[2])
         self._send(b"".join(packet))
         failure: OSError | None = None
         answered = False
