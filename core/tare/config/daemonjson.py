@@ -38,7 +38,7 @@ def import_json(path: Path) -> Imported:
     source = _read(path)
     stripped, warnings = _without_extras(source)
     try:
-        document = json.loads(stripped or "{}", object_pairs_hook=_once)
+        document = json.loads(stripped if stripped.strip() else "{}", object_pairs_hook=_once)
     except json.JSONDecodeError as error:
         raise Invalid(f"{path}:{error.lineno}: {error.msg.lower()}", subject=str(path)) from None
     except ValueError as error:
@@ -158,7 +158,7 @@ def _without_extras(source: str) -> tuple[str, list[str]]:
         elif not gone and not character.isspace():
             comma = -1
         kept.append("\n" * piece.count("\n") if gone else piece)
-    return "".join(kept).strip(" \t\r"), warnings
+    return "".join(kept), warnings
 
 
 def _string_length(source: str, at: int) -> int:
