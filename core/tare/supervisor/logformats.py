@@ -92,7 +92,7 @@ class FramedLog(LogFile):
     def _open(self) -> None:
         super()._open()
         # What a crash left half written at the end would hide everything after it.
-        whole = whole_length(self._fd, self._size)
+        whole = whole_length(self._fd)
         if whole != self._size:
             os.ftruncate(self._fd, whole)
             self._size = whole
@@ -157,10 +157,9 @@ def timestamp(at: int) -> str:
     return f"{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{rest:09}Z"
 
 
-def whole_length(fd: int, size: int) -> int:
+def whole_length(fd: int) -> int:
     """How much of a framed file is whole records. Only a file whose last record does not fit is read from its start."""
-    if size == 0:
-        return 0
+    size = os.fstat(fd).st_size
     if size >= HEAD.size + TAIL.size:
         (length,) = TAIL.unpack(os.pread(fd, TAIL.size, size - TAIL.size))
         start = size - TAIL.size - length - HEAD.size
