@@ -104,6 +104,14 @@ def die_with_parent(signal: int) -> None:
     prctl(PR_SET_PDEATHSIG, signal)
 
 
+def restore_hidden_signals() -> None:
+    """Give signals 32 and 33 their default action: posix_spawn(3) of glibc leaves them ignored, and neither glibc nor
+    Python lets a program name them."""
+    default = ctypes.create_string_buffer(32)
+    for number in (32, 33):
+        call(syscalls.RT_SIGACTION, number, ctypes.addressof(default), 0, 8)
+
+
 def close_range(first: int, last: int = 0xFFFF_FFFF) -> None:
     """Close every descriptor from ``first`` to ``last``, both included."""
     if first <= last:

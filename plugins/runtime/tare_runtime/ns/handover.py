@@ -14,7 +14,7 @@ import stat
 from tare.linux import capabilities, seccomp
 from tare.linux.cgroups import write
 from tare.linux.paths import make_directory, open_in_root
-from tare.linux.process import close_range, forbid_new_privileges, join_session_keyring
+from tare.linux.process import close_range, forbid_new_privileges, join_session_keyring, restore_hidden_signals
 from tare_runtime.ns import users
 from tare_runtime.ns.failure import Failure, failed, reason, warn
 from tare_runtime.ns.terminal import take_control
@@ -31,6 +31,7 @@ _IGNORED: list[signal.Signals] = []
 def remember_signals() -> None:
     """Note (once, in the template) which signals Python or who started it ignores: the container must not."""
     if not _IGNORED:
+        restore_hidden_signals()
         _IGNORED.extend(each for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN)
 
 
@@ -83,7 +84,8 @@ def _working_directory(root: int, path: str, make: bool) -> None:
     try:
         os.fchdir(make_directory(root, path) if make else open_in_root(root, path, flags))
     except OSError as error:
-        raise failed("cwd", f'chdir to cwd ("{path}") set in config.json failed', error) from None
+        # a further process is answered as if its command were missing, which is how Docker's exec codes come out
+        raise failed("cwd" if make else "exec", f'chdir to cwd ("{path}") set in config.json failed', error) from None
 
 
 def _limits(process: dict[str, Any], report: int) -> None:

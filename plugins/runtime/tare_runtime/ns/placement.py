@@ -1,8 +1,8 @@
 """Where a child goes before anything else: into its cgroups, with their limits, and into namespaces that it shares.
 
-A version 1 place is ``(directory, ((file, values), ...))``. The place in the version 2 tree is a dict: ``root`` (mount
-point), ``path`` below it, ``settings`` ((file, value), ...), ``devices`` (program or None), ``optional`` (files whose
-absence is a warning).
+A version 1 place is ``(directory, ((file, values), ...))``, or ``(directory, None)`` where it exists already. The place in
+the version 2 tree is a dict: ``root`` (mount point), ``path`` below it, ``settings`` ((file, value), ...) and ``devices``
+(a program or None).
 """
 
 from __future__ import annotations
@@ -34,13 +34,16 @@ def prepare_unified(place: dict[str, Any]) -> list[str]:
     return warnings
 
 
-def enter(places: list[tuple[str, tuple[tuple[str, tuple[str, ...]], ...]]], unified: dict[str, Any] | None, report: int) -> None:
+def enter(
+    places: list[tuple[str, tuple[tuple[str, tuple[str, ...]], ...] | None]], unified: dict[str, Any] | None, report: int
+) -> None:
     """Make and enter every version 1 place, and see to it that this process is in its version 2 place."""
     for directory, settings in places:
         try:
-            cgroups.make_v1(directory)
-            for file, values in settings:
-                _set(directory, file, values, report)
+            if settings is not None:
+                cgroups.make_v1(directory)
+                for file, values in settings:
+                    _set(directory, file, values, report)
             cgroups.enter_v1(directory)
         except OSError as error:
             raise failed("cgroup", f"placing the container in the cgroup {error.filename or directory}", error) from None

@@ -114,7 +114,7 @@ def exec_plan(wish: Mapping[str, Any], bundle: Bundle, host: Host, target: Proce
     )
     return {
         "id": bundle.id,
-        **placement(host, path, {}),
+        **placement(host, path, None),
         "joins": joins,
         "process": process_plan(wish, linux, bundle, host),
         "rows": bundle.rows,
@@ -156,8 +156,13 @@ def cgroup_path(bundle: Bundle, host: Host) -> str:
     return clean if not clean.startswith("//") else clean[1:]
 
 
-def placement(host: Host, path: str, resources: Mapping[str, Any]) -> dict[str, Any]:
-    """The members ``cgroups`` and ``unified``; with no resources the places exist already and are only entered."""
+def placement(host: Host, path: str, resources: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The members ``cgroups`` and ``unified``; with None the places exist already and are only entered."""
+    if resources is None:
+        return {
+            "cgroups": [(tree.path + path, None) for tree in host.trees if tree.version == 1],
+            "unified": next(({"root": tree.path, "path": path} for tree in host.trees if tree.version == 2), None),
+        }
     limits.examine(resources)
     places = [(tree.path + path, limits.version1(tree, resources)) for tree in host.trees if tree.version == 1]
     unified = None
