@@ -25,6 +25,7 @@ class Daemon:
 
     directory: Path
     extra: list[str] = field(default_factory=list)
+    python: str = sys.executable
     process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -46,7 +47,7 @@ class Daemon:
     def start(self) -> None:
         reading, writing = os.pipe()
         command = [
-            sys.executable, "-I", "-m", "tare.daemon.main", "--data-root", str(self.data_root),
+            self.python, "-I", "-m", "tare.daemon.main", "--data-root", str(self.data_root),
             "--exec-root", str(self.exec_root), "--pidfile", str(self.directory / "pid"), "-H", self.host,
             "--config-file", str(self.directory / "daemon.toml"), "--ready-fd", str(writing), *self.extra,
         ]  # fmt: skip

@@ -1,0 +1,93 @@
+"""A stranger's driver, built as a wheel and installed beside tare, works without a change in core."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .conftest import Daemon, new_daemon
+
+EXAMPLE = Path(__file__).parents[2] / "contrib/examples/tare-driver-flat"
+BROKEN = {
+    "broken_import": "import no_such_module_anywhere",
+    "broken_exit": "raise SystemExit('bye')",
+    "broken_version": """
+from tare.hooks import hookimpl
+from tare.drivers.registration import Driver
+
+@hookimpl
+def tare_register_storage_drivers():
+    return [Driver(kind="storage", name="from-the-future", factory="x:y", api=(99, 100))]
+""",
+}
+
+
+@pytest.fixture(scope="module")
+def scratch(suite_directory: Path) -> Iterator[Path]:
+    """An environment of its own in which tare and the example's wheel are installed, and some broken plugins."""
+    root = suite_directory / "scratch-environment"
+    venv.create(root, with_pip=False, symlinks=True)
+    site = next(root.glob("lib/python3*/site-packages"))
+    wheels = suite_directory / "wheels"
+    pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(wheels), str(EXAMPLE)], check=True, capture_output=True)
+    wheel = next(wheels.glob("tare_driver_flat-*.whl"))
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True, capture_output=True)
+    for name, text in BROKEN.items():
+        (site / f"{name}.py").write_text(text)
+        info = site / f"{name}-1.0.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (info / "entry_points.txt").write_text(f"[tare.plugins]\n{name} = {name}\n")
+    (site / "base.pth").write_text(f"import site; site.addsitedir({sysconfig.get_paths()['purelib']!r})\n")
+    yield root
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="module")
+def foreign(scratch: Path, suite_directory: Path, busybox_tar: Path) -> Iterator[Daemon]:
+    daemon = new_daemon(suite_directory, "third-party")
+    daemon.python = str(scratch / "bin/python")
+    daemon.start()
+    daemon.tare("import", str(busybox_tar), "busybox")
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+
+
+def test_a_container_runs_on_it(foreign: Daemon) -> None:
+    script = "echo made > /file; rm /etc/group; cat /file; ls /etc"
+    run = ("run", "--rm", "--network", "none", "--storage-driver", "flat", "busybox", "sh", "-c", script)
+    assert foreign.tare(*run).stdout.startswith("made\n")
+    label = ("run", "--rm", "--network", "none", "--label", "tare.storage-driver=flat", "busybox", "cat", "/etc/group")
+    assert foreign.docker(*label).stdout.startswith("root:x:0:")
+    name = foreign.tare("create", "--storage-driver", "flat", "busybox", "true").stdout.strip()
+    assert foreign.inspect(name)["Driver"] == "flat"
+    assert (foreign.data_root / "storage/flat" / name / "tree/bin/busybox").exists()
+    foreign.tare("rm", name)
+    assert not (foreign.data_root / "storage/flat" / name).exists()
+
+
+def test_it_is_listed_and_so_are_the_broken(foreign: Daemon) -> None:
+    listing = foreign.tare("plugin", "ls").stdout
+    lines = {line.split()[0]: line for line in listing.splitlines()[1:]}
+    assert "ok" in lines["flat"]
+    assert "failed" in lines["broken_import"] and "no_such_module_anywhere" in lines["broken_import"]
+    assert "failed" in lines["broken_exit"]
+    assert "99" in foreign.tare("plugin", "inspect", "broken_version").stdout
+
+
+def test_a_broken_default_stops_the_daemon_with_its_reason(scratch: Path, suite_directory: Path) -> None:
+    daemon = new_daemon(suite_directory, "third-party-default")
+    daemon.python = str(scratch / "bin/python")
+    (daemon.directory / "daemon.toml").write_text('[storage]\ndriver = "from-the-future"\n')
+    with pytest.raises(RuntimeError, match="from-the-future"):
+        daemon.start()
