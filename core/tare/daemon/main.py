@@ -1,7 +1,7 @@
 """``tared``: the composition root. It builds everything by hand and knows everyone.
 
-    tared [FLAGS]             dockerd's flags for the keys of daemon.toml (``tared --help``)
-    tared --ready-fd N        for whoever starts it: one newline is written to N when it serves, else the error's text
+tared [FLAGS]             dockerd's flags for the keys of daemon.toml (``tared --help``)
+tared --ready-fd N        for whoever starts it: one newline is written to N when it serves, else the error's text
 """
 
 from __future__ import annotations

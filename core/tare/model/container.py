@@ -166,6 +166,7 @@ class Exec:
     user: str = ""
     working_dir: str = ""
     tty: bool = False
+    console_size: tuple[int, int] = (0, 0)
     open_stdin: bool = False
     attach_stdout: bool = False
     attach_stderr: bool = False

@@ -133,7 +133,11 @@ def test_bad_wishes_say_why(change: dict[str, Any], kind: type[TareError], messa
         ({"Volumes": {"/data": {}}}, Unsupported, "anonymous volumes are not supported yet: -v /data"),
         ({"Env": ["A=\0"]}, Invalid, "null byte"),
         ({"HostConfig": []}, Invalid, "HostConfig: expected an object"),
-        ({"NetworkingConfig": {"EndpointsConfig": {"other": {"MacAddress": "x"}}}}, Unsupported, "more than one network: other|other"),
+        (
+            {"NetworkingConfig": {"EndpointsConfig": {"other": {"MacAddress": "x"}}}},
+            Unsupported,
+            "more than one network: other|other",
+        ),
         ({"NetworkingConfig": {"EndpointsConfig": {"default": {"Aliases": ["x"]}}}}, Invalid, "user-defined networks"),
     ],
 )
@@ -189,7 +193,9 @@ def test_tmpfs_mounts() -> None:
     config = container_config(
         with_host(
             Tmpfs={"/a": "exec,size=64k"},
-            Mounts=[{"Type": "tmpfs", "Target": "/b", "TmpfsOptions": {"SizeBytes": 4096, "Mode": 0o1777, "Options": [["uid", "5"]]}}],
+            Mounts=[
+                {"Type": "tmpfs", "Target": "/b", "TmpfsOptions": {"SizeBytes": 4096, "Mode": 0o1777, "Options": [["uid", "5"]]}}
+            ],
         )
     )
     assert config.tmpfs == (

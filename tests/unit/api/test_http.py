@@ -321,9 +321,29 @@ def test_no_bytes_harm_the_server(served: Served, data: bytes) -> None:
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(st.lists(st.sampled_from([b"GET /hello HTTP/1.1\r\n", b"POST /echo HTTP/1.1\r\n", b"Host: x\r\n", b"Content-Length: 3\r\n",
-    b"Transfer-Encoding: chunked\r\n", b"Upgrade: tcp\r\n", b"Connection: Upgrade\r\n", b"Expect: 100-continue\r\n", b"\r\n", b"abc",
-    b"3\r\nabc\r\n", b"0\r\n\r\n", b"POST /hijack HTTP/1.1\r\n", b"\n"]), max_size=12))  # fmt: skip
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                b"GET /hello HTTP/1.1\r\n",
+                b"POST /echo HTTP/1.1\r\n",
+                b"Host: x\r\n",
+                b"Content-Length: 3\r\n",
+                b"Transfer-Encoding: chunked\r\n",
+                b"Upgrade: tcp\r\n",
+                b"Connection: Upgrade\r\n",
+                b"Expect: 100-continue\r\n",
+                b"\r\n",
+                b"abc",
+                b"3\r\nabc\r\n",
+                b"0\r\n\r\n",
+                b"POST /hijack HTTP/1.1\r\n",
+                b"\n",
+            ]
+        ),
+        max_size=12,
+    )
+)
 def test_no_order_of_good_pieces_harms_the_server(served: Served, pieces: list[bytes]) -> None:
     served.ask(b"".join(pieces))
     assert served.ask(get("/hello")).startswith(b"HTTP/1.1 200 ")

@@ -234,4 +234,3 @@ ROUTES = [
     Route("POST", "/containers/{ref}/checkpoints", _later("checkpoint")),
     *(Route(method, "/containers/{ref}/archive", _later("cp", COPY_HINT)) for method in ("HEAD", "GET", "PUT")),
 ]
-

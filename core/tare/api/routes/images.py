@@ -190,4 +190,3 @@ ROUTES = [
     Route("POST", "/images/{name...}/push", push),
     Route("DELETE", "/images/{name...}", delete),
 ]
-

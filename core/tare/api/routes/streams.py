@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from tare.api.answer import Answer, Hijacked, as_json
 from tare.api.call import HIJACKED, Call
 from tare.api.router import Route
 from tare.api.routes.containers import size_of
 from tare.api.shapes.containers import exec_inspect
+from tare.api.shapes.create import console_size
 from tare.api.shapes.members import Members
 from tare.engine.values import AttachOptions
 from tare.errors import Conflict, Invalid, TareError
@@ -34,7 +37,6 @@ async def exec_create(call: Call) -> Answer:
     command = body.words("Cmd")
     if not command:
         raise Invalid("No exec command specified", subject="Cmd", hint="name a command")
-    body.take("ConsoleSize")
     body.take("Detach")
     wish = Exec(
         id="",
@@ -44,6 +46,7 @@ async def exec_create(call: Call) -> Answer:
         user=body.text("User"),
         working_dir=body.text("WorkingDir"),
         tty=body.flag("Tty"),
+        console_size=console_size(body),
         open_stdin=body.flag("AttachStdin"),
         attach_stdout=body.flag("AttachStdout"),
         attach_stderr=body.flag("AttachStderr"),
@@ -70,7 +73,9 @@ async def exec_start(call: Call) -> Answer | Hijacked:
     try:
         await call.engine.exec_start(call.ref, call.connection.sock, detach=False, tty=entry.tty, initial=early)
     except TareError as error:
-        await _say(call, f"{error}\r\n", 1, framed=not entry.tty)
+        # A command that cannot be run has been told to the client by then, and its stream is shut.
+        with contextlib.suppress(OSError):
+            await _say(call, f"{error}\r\n", 1, framed=not entry.tty)
     return HIJACKED
 
 

@@ -234,5 +234,3 @@ def exec_inspect(entry: Exec) -> dict[str, Any]:
         "DetachKeys": entry.detach_keys,
         "Pid": entry.pid,
     }
-
-

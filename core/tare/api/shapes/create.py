@@ -115,7 +115,7 @@ def _isolation(host: Members) -> dict[str, Any]:
     return {
         "annotations": host.mapping("Annotations"),
         "auto_remove": host.flag("AutoRemove"),
-        "console_size": _console(host),
+        "console_size": console_size(host),
         "cap_add": host.strings("CapAdd"),
         "cap_drop": host.strings("CapDrop"),
         "group_add": host.strings("GroupAdd"),
@@ -269,18 +269,17 @@ def _natural(members: Members, name: str, flag: str) -> int:
     return value
 
 
-def _console(host: Members) -> tuple[int, int]:
+def console_size(host: Members) -> tuple[int, int]:
+    """``ConsoleSize``: (rows, columns) of the first terminal. Raises Invalid."""
     size = host.take("ConsoleSize")
     if size is None:
         return (0, 0)
     if not isinstance(size, list) or len(size) != 2 or not all(isinstance(n, int) and 0 <= n < 65536 for n in size):
-        raise Invalid("HostConfig.ConsoleSize: expected [height, width]", subject="ConsoleSize")
+        raise Invalid("ConsoleSize: expected [height, width]", subject="ConsoleSize")
     return size[0], size[1]
 
 
 def _absolute(directory: str) -> str:
     if directory and not directory.startswith("/"):
-        raise Invalid(
-            f"the working directory '{directory}' is invalid, it needs to be an absolute path", subject=directory
-        )
+        raise Invalid(f"the working directory '{directory}' is invalid, it needs to be an absolute path", subject=directory)
     return directory
