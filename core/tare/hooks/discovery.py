@@ -144,21 +144,21 @@ def _shape(returned: object) -> str:
 def _objection(driver: Driver, kind: str) -> str:
     """Why a driver cannot be taken, or ``""``."""
     if not isinstance(driver.name, str) or not _NAME.fullmatch(driver.name):
-        return f"{driver.name!r} is no name for a driver: a-z, 0-9, _ . and -, at most 63 characters"
+        return "has no name that a driver may have: a-z, 0-9, _ . and -, at most 63 characters"
     if driver.kind != kind:
         return f"is of kind {driver.kind!r} but was returned by tare_register_{kind}_drivers"
     try:
         oldest, newest = driver.api
         fits = oldest <= API_VERSION <= newest
     except (TypeError, ValueError):
-        return f"its api must be a pair of versions, not {driver.api!r}"
+        return f"declares no pair of versions as its api: {driver.api!r}"
     if not fits:
         return f"was written for version {oldest} to {newest} of the driver contracts, this tare has {API_VERSION}"
     if not isinstance(driver.factory, str) or not _FACTORY.fullmatch(driver.factory):
-        return f"its factory must be module:callable, not {driver.factory!r}"
+        return f"has a factory that is not module:callable: {driver.factory!r}"
     unknown = [f"{name}: {type}" for name, type in driver.options.items() if type not in OPTION_TYPES]
     if unknown:
-        return f"its options have unknown types ({', '.join(unknown)}); there are {', '.join(sorted(OPTION_TYPES))}"
+        return f"has options of unknown types ({', '.join(unknown)}); there are {', '.join(sorted(OPTION_TYPES))}"
     return ""
 
 
