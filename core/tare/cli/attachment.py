@@ -87,7 +87,9 @@ def exit_code(result: dict[str, Any]) -> int:
 
 
 def start_code(error: TareError) -> int:
-    """126 where a command cannot be invoked, 127 where there is none, else 125: Docker tells by the text."""
+    """126 where a command cannot be invoked, 127 where there is none, else 125. Docker's daemon tells by its text only."""
+    if error.exit_code != 125:
+        return error.exit_code
     text = error.message.lower()
     if any(words in text for words in MISSING):
         return 127

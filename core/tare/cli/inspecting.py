@@ -11,11 +11,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import Any
 
+    Find = Callable[[str], tuple[str, Any]]
+    """A name's kind (container, image, network or nothing) and its JSON; NotFound for a name it does not know."""
+
 FORMAT = Flag("format", "f", "string", "Go template, or 'json'")
 BAD_TEMPLATE = 64
 
 
-def inspect(refs: list[str], find: Callable[[str], Any], format: str) -> int:
+def inspect(refs: list[str], find: Find, format: str) -> int:
     """Show every name that is found; the others are errors at the end and make the exit code 1."""
     found = []
     failures: list[TareError] = []
@@ -25,40 +28,40 @@ def inspect(refs: list[str], find: Callable[[str], Any], format: str) -> int:
         except TareError as error:
             failures.append(error)
     code = _templated(found, format) if format else _indented(found)
-    for error in failures:
-        render.failure(error)
+    for failure in failures:
+        render.failure(failure)
     return code or (1 if failures else 0)
 
 
-def first_of(finders: tuple[Callable[[str], Any], ...], ref: str) -> Any:
+def first_of(finders: dict[str, Callable[[str], Any]], ref: str) -> tuple[str, Any]:
     """What the first finder finds that knows the name. Raises NotFound."""
-    for find in finders:
+    for kind, find in finders.items():
         try:
-            return find(ref)
+            return kind, find(ref)
         except NotFound:
             continue
     raise NotFound(f"No such object: {ref}", subject=ref)
 
 
-def _indented(found: list[Any]) -> int:
+def _indented(found: list[tuple[str, Any]]) -> int:
     from tare.client import quickjson
 
-    render.line(quickjson.indented(found))
+    render.line(quickjson.indented([value for _kind, value in found]))
     return 0
 
 
-def _templated(found: list[Any], format: str) -> int:
+def _templated(found: list[tuple[str, Any]], format: str) -> int:
     from tare.client import quickjson
 
     if format == "json":
-        for value in found:
+        for _kind, value in found:
             render.line(quickjson.dumps(value))
         return 0
     from tare.present import template
 
-    for value in found:
+    for kind, value in found:
         try:
-            text = template.render(format, value)
+            text = template.render(format, value, kind if kind != "plugin" else "")
         except TareError as error:
             render.failure(error)
             return BAD_TEMPLATE

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tare.cli.flags import Options
     from tare.client.client import Call, Query
 
+    Word = tuple[str, str | int | bool | None]
+
 FORMAT = Flag("format", "", "string", "Go template, 'table TEMPLATE' or 'json'")
 FILTER = Flag("filter", "f", "filter", "Show only what matches (name=value)")
 NO_TRUNC = Flag("no-trunc", "", "bool", "Do not shorten")
@@ -21,7 +23,7 @@ QUIET = Flag("quiet", "q", "bool", "Show IDs only")
 ZONES = "/usr/share/zoneinfo/"
 
 
-def query(options: Options, *more: tuple[str, str | int | bool | None], format: str = "") -> list[tuple[str, str | int | bool | None]]:
+def query(options: Options, *more: Word, format: str = "") -> list[Word]:
     """The query of a list: what the user asked for, and the time zone to show times in."""
     return [
         *more,

@@ -186,11 +186,13 @@ def _maximum(message: str) -> str:
 
 def _error(status: int, media: str, data: bytes) -> TareError:
     message = hint = ""
+    code = 125
     if media == "application/json":
         try:
             fields = quickjson.loads(data)
             message, hint = str(fields.get("text") or fields.get("message", "")), str(fields.get("hint", ""))
-        except (ValueError, AttributeError):
+            code = int(fields.get("exitCode", code))
+        except (ValueError, AttributeError, TypeError):
             message = ""
     message = message or data.decode("utf-8", "replace").strip() or f"the daemon answered with status {status}"
-    return _ERRORS.get(status, Internal)(message, hint=hint)
+    return _ERRORS.get(status, Internal)(message, hint=hint, exit_code=code)

@@ -9,6 +9,8 @@ from tare.client import containers
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tare.cli.flags import Options
     from tare.client.client import Client
 
@@ -16,7 +18,11 @@ FLAGS = (FORMAT, Flag("size", "s", "bool", "Show sizes"))
 
 
 def container_inspect(options: Options, client: Client) -> int:
-    return inspect(options.words, lambda ref: containers.inspect(client, ref, size=options.flag("size")), options.text("format"))
+    def find(ref: str) -> tuple[str, Any]:
+        return "container", containers.inspect(client, ref, size=options.flag("size"))
+
+    return inspect(options.words, find, options.text("format"))
 
 
-VERB = Verb(container_inspect, "Show everything about containers", "[OPTIONS] CONTAINER [CONTAINER...]", FLAGS, least=1, most=None)
+USAGE = "[OPTIONS] CONTAINER [CONTAINER...]"
+VERB = Verb(container_inspect, "Show everything about containers", USAGE, FLAGS, least=1, most=None)

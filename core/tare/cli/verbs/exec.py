@@ -26,6 +26,7 @@ FLAGS = (
     Flag("user", "u", "string", "User name or number (name|uid[:group|gid])"),
     Flag("workdir", "w", "string", "Working directory inside the container"),
 )
+MEMBERS = (("user", "User"), ("workdir", "WorkingDir"), ("privileged", "Privileged"), ("detach-keys", "DetachKeys"))
 
 
 def execute(options: Options, client: Client) -> int:
@@ -34,9 +35,7 @@ def execute(options: Options, client: Client) -> int:
     body: dict[str, Any] = {"Cmd": command, "Tty": tty}
     if not detached:
         body |= {"AttachStdin": interactive, "AttachStdout": True, "AttachStderr": True}
-    for flag, member in (("user", "User"), ("workdir", "WorkingDir"), ("privileged", "Privileged"), ("detach-keys", "DetachKeys")):
-        if flag in options.given:
-            body[member] = options.given[flag]
+    body.update((member, options.given[flag]) for flag, member in MEMBERS if flag in options.given)
     if "env" in options.given or "env-file" in options.given:
         from tare.cli.wish.environment import environment
 

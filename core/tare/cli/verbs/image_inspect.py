@@ -9,6 +9,8 @@ from tare.client import images
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tare.cli.flags import Options
     from tare.client.client import Client
 
@@ -16,7 +18,10 @@ FLAGS = (FORMAT, Flag("platform", "", "string", "Platform of the image (os[/arch
 
 
 def image_inspect(options: Options, client: Client) -> int:
-    return inspect(options.words, lambda ref: images.inspect(client, ref, options.text("platform")), options.text("format"))
+    def find(ref: str) -> tuple[str, Any]:
+        return "image", images.inspect(client, ref, options.text("platform"))
+
+    return inspect(options.words, find, options.text("format"))
 
 
 VERB = Verb(image_inspect, "Show everything about images", "[OPTIONS] IMAGE [IMAGE...]", FLAGS, least=1, most=None)

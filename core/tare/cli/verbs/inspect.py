@@ -30,8 +30,9 @@ def inspect_any(options: Options, client: Client) -> int:
     kind = options.text("type")
     if kind and kind not in finders:
         raise Invalid(f'"{kind}" is not a valid value for --type', subject=kind, hint=f"use {', '.join(finders)}")
-    chosen = (finders[kind],) if kind else tuple(finders.values())[:3]
+    chosen = {kind: finders[kind]} if kind else {kind: find for kind, find in finders.items() if kind != "plugin"}
     return inspect(options.words, lambda ref: first_of(chosen, ref), options.text("format"))
 
 
-VERB = Verb(inspect_any, "Show everything about containers, images, networks", "[OPTIONS] NAME|ID [NAME|ID...]", FLAGS, least=1, most=None)
+USAGE = "[OPTIONS] NAME|ID [NAME|ID...]"
+VERB = Verb(inspect_any, "Show everything about containers, images, networks", USAGE, FLAGS, least=1, most=None)

@@ -9,6 +9,7 @@ from tare.client import containers
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from tare.cli.flags import Options
+    from tare.cli.listings import Word
     from tare.client.client import Client
 
 FLAGS = (
@@ -31,15 +32,14 @@ def logs(options: Options, client: Client) -> int:
         from tare.cli.moments import moment
 
         since, until = moment(since), moment(until)
-    asked = [
+    asked: list[Word] = [
         ("stdout", True), ("stderr", True), ("since", since), ("until", until), ("tail", options.text("tail")),
         *((name, options.flag(name)) for name in ("details", "follow", "timestamps")),
     ]  # fmt: skip
     ref = options.words[0]
     response = containers.logs(client, ref, asked).answer()
-    if response.media in (RAW, FRAMED):
-        framed = response.media == FRAMED
-    else:
+    framed = response.media == FRAMED
+    if response.media not in (RAW, FRAMED):
         framed = not containers.inspect(client, ref)["Config"]["Tty"]
     streams.show(response.chunks(), streams.Output(framed))
     return 0

@@ -8,6 +8,8 @@ from tare.client import system
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from typing import Any
+
     from tare.cli.flags import Options
     from tare.client.client import Client
 
@@ -15,7 +17,10 @@ FLAGS = (FORMAT,)
 
 
 def plugin_inspect(options: Options, client: Client) -> int:
-    return inspect(options.words, lambda ref: system.plugin(client, ref), options.text("format"))
+    def find(ref: str) -> tuple[str, Any]:
+        return "", system.plugin(client, ref)
+
+    return inspect(options.words, find, options.text("format"))
 
 
 VERB = Verb(plugin_inspect, "Show everything about plugins", "[OPTIONS] PLUGIN [PLUGIN...]", FLAGS, least=1, most=None)

@@ -1,0 +1,132 @@
+"""Completion scripts for bash, zsh and fish, written from the table of commands and flags.
+
+The scripts in contrib/completions are what this module writes; ``tare completion bash`` prints one. Names of containers
+and images are asked of ``tare`` itself when somebody presses the key.
+"""
+
+from __future__ import annotations
+
+from tare.cli import registry, render
+from tare.cli.flags import Flag
+from tare.cli.verb import Verb
+
+SHELLS = ("bash", "zsh", "fish")
+CONTAINERS = "tare ps -a --format '{{.Names}}'"
+IMAGES = "tare images --format '{{.Repository}}:{{.Tag}}'"
+NETWORKS = "tare network ls --format '{{.Name}}'"
+MARK = "# Written by `tare completion {shell}`; see core/tare/cli/completion.py."
+
+
+def show(words: list[str]) -> int:
+    """``tare completion SHELL``."""
+    if len(words) != 1 or words[0] not in SHELLS:
+        render.note("tare: 'tare completion' requires one of bash, zsh, fish")
+        return 1
+    render.out(script(words[0]))
+    return 0
+
+
+def script(shell: str) -> str:
+    return {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]()
+
+
+def commands() -> list[tuple[str, Verb]]:
+    """Every command under every name, sorted."""
+    found = {name: registry.load(module) for name, module in registry.PLAIN.items()}
+    for group, members in registry.GROUPS.items():
+        found.update((f"{group} {name}", registry.load(module)) for name, module in members.items())
+    return sorted(found.items())
+
+
+def _source(verb: Verb) -> str:
+    """The command that lists what the words of a verb may be."""
+    for mark, source in (("CONTAINER", CONTAINERS), ("IMAGE", IMAGES), ("REPOSITORY", IMAGES), ("NETWORK", NETWORKS)):
+        if mark in verb.usage:
+            return source
+    return CONTAINERS if "NAME|ID" in verb.usage else ""
+
+
+def _visible(flags: tuple[Flag, ...] | list[Flag]) -> list[Flag]:
+    return [flag for flag in flags if not flag.hidden and not flag.refused]
+
+
+def _words(flags: list[Flag]) -> str:
+    return " ".join([f"--{flag.name}" for flag in flags] + [f"-{flag.short}" for flag in flags if flag.short])
+
+
+def _bash() -> str:
+    cases = []
+    for path, verb in commands():
+        flags = _words(_visible(list(verb.flags)))
+        cases.append(f'    "{path}") flags="{flags}"; names="{_escaped(_source(verb))}" ;;')
+    groups = "\n".join(f'    {group}) words="{" ".join(sorted(members))}" ;;' for group, members in registry.GROUPS.items())
+    first = " ".join(sorted([*registry.PLAIN, *registry.GROUPS]))
+    return f"""{MARK.format(shell="bash")}
+_tare() {{
+  local current="${{COMP_WORDS[COMP_CWORD]}}" path="" index=1 word words="" flags="" names=""
+  while [ "$index" -lt "$COMP_CWORD" ]; do
+    word="${{COMP_WORDS[index]}}"
+    case "$word" in
+      -H|--host) [ -z "$path" ] && index=$((index + 1)) ;;
+      -*) ;;
+      *) case "$path" in
+           "") path="$word" ;;
+           {"|".join(registry.GROUPS)}) path="$path $word" ;;
+         esac ;;
+    esac
+    index=$((index + 1))
+  done
+  case "$path" in
+    "") words="{first}"; flags="{_words(_visible(list(registry.GLOBALS)))}" ;;
+{groups}
+{chr(10).join(cases)}
+  esac
+  case "$current" in
+    -*) words="$flags" ;;
+    *) [ -n "$names" ] && words="$(eval "$names" 2>/dev/null)" ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}}
+complete -o default -F _tare tare
+"""
+
+
+def _zsh() -> str:
+    return f"""#compdef tare
+{MARK.format(shell="zsh")}
+autoload -U +X bashcompinit && bashcompinit
+{_bash().split(chr(10), 1)[1]}"""
+
+
+def _fish() -> str:
+    lines = [MARK.format(shell="fish"), "complete -c tare -f"]
+    for name, module in sorted(registry.PLAIN.items()):
+        verb = registry.load(module)
+        lines.append(f"complete -c tare -n __fish_use_subcommand -a {name} -d {_quoted(verb.summary)}")
+        lines += _fish_verb(f"__fish_seen_subcommand_from {name}", verb)
+    for group, members in registry.GROUPS.items():
+        lines.append(f"complete -c tare -n __fish_use_subcommand -a {group} -d {_quoted(registry.GROUP_SUMMARIES[group])}")
+        inside = f"__fish_seen_subcommand_from {group}"
+        names = " ".join(sorted(members))
+        lines.append(f"complete -c tare -n '{inside}; and not __fish_seen_subcommand_from {names}' -a '{names}'")
+    return "\n".join(lines) + "\n"
+
+
+def _fish_verb(condition: str, verb: Verb) -> list[str]:
+    lines = []
+    for flag in _visible(list(verb.flags)):
+        short = f" -s {flag.short}" if flag.short else ""
+        takes = "" if flag.kind == "bool" else " -r"
+        lines.append(f"complete -c tare -n '{condition}'{short} -l {flag.name}{takes} -d {_quoted(flag.help)}")
+    if source := _source(verb):
+        lines.append(f"complete -c tare -n '{condition}' -a {_quoted(f'({source})')}")
+    return lines
+
+
+def _escaped(text: str) -> str:
+    return text.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$").replace("`", "\\`")
+
+
+def _quoted(text: str) -> str:
+    inner = text.replace("\\", "\\\\").replace("'", "\\'")
+    return f"'{inner}'"

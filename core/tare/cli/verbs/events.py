@@ -1,0 +1,38 @@
+"""tare events: what happens, as it happens."""
+
+from __future__ import annotations
+
+from tare.cli import listings, render
+from tare.cli.flags import Flag
+from tare.cli.verb import Verb
+from tare.client import system
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.cli.flags import Options
+    from tare.client.client import Client
+
+FLAGS = (
+    listings.FILTER,
+    listings.FORMAT,
+    Flag("since", "", "string", "Begin with what happened since a time or duration"),
+    Flag("until", "", "string", "End at a time or duration"),
+)
+
+
+def events(options: Options, client: Client) -> int:
+    from tare.cli.moments import moment
+
+    asked = listings.query(options, ("since", moment(options.text("since"))), ("until", moment(options.text("until"))))
+    call = system.events(client, asked)
+    response = call.answer()
+    if response.media == "text/plain":
+        for chunk in response.chunks():
+            render.raw(1, chunk)
+        return 0
+    for event in call.values():
+        render.out(listings.rendered("events", [event], dict(asked)))
+    return 0
+
+
+VERB = Verb(events, "Show events as they happen", flags=FLAGS)

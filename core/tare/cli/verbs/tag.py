@@ -1,0 +1,30 @@
+"""tare tag: a further name for an image."""
+
+from __future__ import annotations
+
+from tare.cli.verb import Verb
+from tare.client import images
+from tare.errors import Invalid
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.cli.flags import Options
+    from tare.client.client import Client
+
+
+def tag(options: Options, client: Client) -> int:
+    source, target = options.words
+    repository, label = split(target)
+    if "@" in target:
+        raise Invalid(f"refusing to create a tag with a digest reference: {target}", subject=target)
+    images.tag(client, source, repository, label)
+    return 0
+
+
+def split(reference: str) -> tuple[str, str]:
+    """(repository, tag): a colon before the last slash belongs to a port."""
+    before, colon, after = reference.rpartition(":")
+    return (before, after) if colon and "/" not in after else (reference, "")
+
+
+VERB = Verb(tag, "Give an image a further name", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", least=2, most=2)
