@@ -1,0 +1,240 @@
+"""The JSON documents of an image: configuration and manifest (OCI image spec, config.md and manifest.md; Docker's "Image
+Manifest Version 2, Schema 2", whose members are the same)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tare.errors import Invalid, Unsupported
+from tare.images.blobs import checked, digest_of
+from tare.images.measure import PLAIN
+from tare.model.image import HistoryEntry, Image, ImageConfig, Layer
+
+MANIFEST = "application/vnd.oci.image.manifest.v1+json"
+INDEX = "application/vnd.oci.image.index.v1+json"
+CONFIG = "application/vnd.oci.image.config.v1+json"
+DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
+_OCI_NAMES = {
+    "application/vnd.docker.container.image.v1+json": CONFIG,
+    "application/vnd.docker.image.rootfs.diff.tar": PLAIN,
+    "application/vnd.docker.image.rootfs.diff.tar.gzip": PLAIN + "+gzip",
+    "application/vnd.docker.image.rootfs.diff.tar.zstd": PLAIN + "+zstd",
+}
+_FOREIGN = re.compile(r"foreign|nondistributable")
+
+MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "ppc64le": "ppc64le", "s390x": "s390x"}
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """What a manifest says of a blob."""
+
+    media_type: str
+    digest: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    config: Descriptor
+    layers: tuple[Descriptor, ...]
+    media_type: str
+
+
+def architecture() -> str:
+    """This machine as image configurations call it."""
+    machine = os.uname().machine
+    return MACHINES.get(machine, machine)
+
+
+def decode(content: bytes, what: str) -> dict[str, Any]:
+    """A JSON object. Raises Invalid naming ``what``."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"{what} is no JSON: {error}") from None
+    if not isinstance(document, dict):
+        raise Invalid(f"{what} is no JSON object")
+    return document
+
+
+def encode(document: Mapping[str, Any]) -> bytes:
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def encode_list(documents: Sequence[Mapping[str, Any]]) -> bytes:
+    return json.dumps(documents, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def descriptor(document: object, what: str) -> Descriptor:
+    if not isinstance(document, dict):
+        raise Invalid(f"{what} is no descriptor")
+    size = document.get("size")
+    if not isinstance(size, int) or size < 0:
+        raise Invalid(f"{what} has no size")
+    return Descriptor(str(document.get("mediaType", "")), checked(document.get("digest")), size)
+
+
+def parse_manifest(content: bytes) -> Manifest:
+    """Raises Invalid, and Unsupported for what is not in the archive but elsewhere."""
+    document = decode(content, "the manifest")
+    layers = document.get("layers")
+    if document.get("schemaVersion") != 2 or not isinstance(layers, list):
+        raise Unsupported("a manifest that is not of schema version 2")
+    parsed = tuple(descriptor(layer, "a layer") for layer in layers)
+    for layer in parsed:
+        if _FOREIGN.search(layer.media_type):
+            raise Unsupported(f"a layer of the type {layer.media_type}", subject=layer.digest)
+    config = descriptor(document.get("config"), "the configuration")
+    return Manifest(config, parsed, str(document.get("mediaType") or MANIFEST))
+
+
+def compose_manifest(config: Descriptor, layers: Sequence[Descriptor]) -> bytes:
+    """An OCI manifest, byte-stable. Docker's media types become OCI's."""
+
+    def member(part: Descriptor) -> dict[str, Any]:
+        return {"mediaType": _OCI_NAMES.get(part.media_type, part.media_type), "digest": part.digest, "size": part.size}
+
+    return encode(
+        {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": member(config),
+            "layers": [member(layer) for layer in layers],
+        }
+    )
+
+
+def chain_ids(diff_ids: Sequence[str]) -> list[str]:
+    """OCI image spec, config.md, "Layer ChainID"."""
+    chain: list[str] = []
+    for diff_id in diff_ids:
+        chain.append("sha256:" + hashlib.sha256(f"{chain[-1]} {diff_id}".encode()).hexdigest() if chain else diff_id)
+    return chain
+
+
+def diff_ids(config: Mapping[str, Any]) -> list[str]:
+    rootfs = config.get("rootfs")
+    listed = rootfs.get("diff_ids") if isinstance(rootfs, dict) else None
+    if listed is None and isinstance(rootfs, dict):
+        return []
+    if not isinstance(listed, list):
+        raise Invalid("the image configuration has no rootfs.diff_ids")
+    return [checked(diff_id) for diff_id in listed]
+
+
+def parse_image(config: bytes, manifest: Manifest, manifest_digest: str, sizes: Mapping[str, int]) -> Image:
+    """The image that a configuration and a manifest describe, without its names. Raises Invalid."""
+    document = decode(config, "the image configuration")
+    ids = diff_ids(document)
+    if len(ids) != len(manifest.layers):
+        raise Invalid(f"the image configuration names {len(ids)} layers, the manifest {len(manifest.layers)}")
+    layers = tuple(
+        Layer(diff_id, chain_id, layer.digest, layer.media_type, layer.size)
+        for diff_id, chain_id, layer in zip(ids, chain_ids(ids), manifest.layers, strict=True)
+    )
+    read = _Members(document, "the image configuration")
+    history = document.get("history") or []
+    if not isinstance(history, list):
+        raise Invalid("the image configuration's history is no list")
+    return Image(
+        id=digest_of(config),
+        manifest=manifest_digest,
+        created=read.text("created"),
+        architecture=read.text("architecture"),
+        os=read.text("os") or "linux",
+        config=_image_config(document.get("config") or {}),
+        layers=layers,
+        history=tuple(_history(_Members(line, "an entry of the image's history")) for line in history),
+        size=sum(sizes.get(layer.diff_id, layer.size) for layer in layers),
+        author=read.text("author"),
+        comment=read.text("comment"),
+        variant=read.text("variant"),
+        docker_version=read.text("docker_version"),
+    )
+
+
+def _history(read: _Members) -> HistoryEntry:
+    return HistoryEntry(
+        read.text("created"), read.text("created_by"), read.text("comment"), read.text("author"), read.flag("empty_layer")
+    )
+
+
+def _image_config(document: object) -> ImageConfig:
+    read = _Members(document, "the image configuration's config")
+    healthcheck = read.document.get("Healthcheck")
+    if healthcheck is not None and not isinstance(healthcheck, dict):
+        raise Invalid("the image configuration's Healthcheck is no object")
+    return ImageConfig(
+        env=read.texts("Env") or (),
+        command=read.texts("Cmd"),
+        entrypoint=read.texts("Entrypoint"),
+        user=read.text("User"),
+        working_dir=read.text("WorkingDir"),
+        labels=read.labels("Labels"),
+        exposed_ports=read.keys("ExposedPorts"),
+        volumes=read.keys("Volumes"),
+        stop_signal=read.text("StopSignal"),
+        shell=read.texts("Shell") or (),
+        healthcheck=healthcheck,
+    )
+
+
+class _Members:
+    """Members of a JSON object by type; null and missing are the same. Raises Invalid."""
+
+    def __init__(self, document: object, what: str) -> None:
+        if not isinstance(document, dict):
+            raise Invalid(f"{what} is no object")
+        self.document: dict[str, Any] = document
+        self._what = what
+
+    def text(self, key: str) -> str:
+        value = self.document.get(key)
+        if value is None:
+            return ""
+        if not isinstance(value, str):
+            raise self._wrong(key)
+        return value
+
+    def flag(self, key: str) -> bool:
+        value = self.document.get(key)
+        if value is not None and not isinstance(value, bool):
+            raise self._wrong(key)
+        return bool(value)
+
+    def texts(self, key: str) -> tuple[str, ...] | None:
+        value = self.document.get(key)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            return (value,)
+        if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+            raise self._wrong(key)
+        return tuple(value)
+
+    def labels(self, key: str) -> dict[str, str]:
+        value = self.document.get(key)
+        if value is None:
+            return {}
+        if not isinstance(value, dict) or not all(isinstance(item, str) for item in value.values()):
+            raise self._wrong(key)
+        return dict(value)
+
+    def keys(self, key: str) -> tuple[str, ...]:
+        value = self.document.get(key)
+        if value is None:
+            return ()
+        if not isinstance(value, dict):
+            raise self._wrong(key)
+        return tuple(sorted(value))
+
+    def _wrong(self, key: str) -> Invalid:
+        return Invalid(f"{self._what} has a wrong {key}", subject=key)

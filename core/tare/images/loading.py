@@ -1,0 +1,236 @@
+"""What ``load`` does in its worker: an archive of images becomes verified blobs in a session.
+
+Read are docker-archive (manifest.json, and the older repositories with a json file for each layer) and OCI image layouts.
+Where an archive is both, the OCI side tells what the images are and manifest.json what they are called.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import posixpath
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from tare.errors import Invalid, TareError, Unsupported
+from tare.images.archive import Archive, seekable
+from tare.images.blobs import Blobs, Session, checked, digest_of, hexadecimal
+from tare.images.documents import (
+    CONFIG,
+    DOCKER_LIST,
+    INDEX,
+    Descriptor,
+    architecture,
+    compose_manifest,
+    decode,
+    diff_ids,
+    encode,
+    parse_image,
+    parse_manifest,
+)
+from tare.images.legacy import legacy_images
+from tare.images.measure import Measured, measure
+from tare.images.references import parse
+
+NEST_MAX = 4
+NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
+
+
+def load(blobs: Blobs, session: Session, source: BinaryIO) -> Iterator[dict[str, Any]]:
+    """Yield, for each image once all of it is in the session and on the disk, a dict with ``id``, ``manifest``, ``created``,
+    ``references``, ``blobs`` (digests that the image consists of) and ``sizes`` (diff_id → bytes of its files)."""
+    file = seekable(source, f"{session.path}/archive")
+    archive = Archive(file)
+    loading = _Loading(session, archive)
+    if "index.json" in archive and ("oci-layout" in archive or "manifest.json" not in archive):
+        yield from loading.layout()
+    elif "manifest.json" in archive:
+        yield from loading.docker(_manifest_json(archive))
+    elif "repositories" in archive:
+        yield from loading.docker(legacy_images(archive))
+    else:
+        raise Invalid(
+            "this is no image archive: it has neither index.json nor manifest.json", hint="see 'tare import' for plain trees"
+        )
+
+
+class _Loading:
+    def __init__(self, session: Session, archive: Archive) -> None:
+        self._session = session
+        self._archive = archive
+        self._measured: dict[str, Measured] = {}
+
+    # OCI image layout --------------------------------------------------------------------------------------------------
+
+    def layout(self) -> Iterator[dict[str, Any]]:
+        names = self._docker_names()
+        found: dict[str, list[str]] = {}
+        self._manifests(decode(self._archive.read("index.json"), "index.json"), "", found, 0)
+        if not found:
+            raise Unsupported(f"the archive has no image for linux/{architecture()}")
+        for digest, references in found.items():
+            yield self._image(digest, references, names)
+
+    def _manifests(self, index: dict[str, Any], inherited: str, found: dict[str, list[str]], depth: int) -> None:
+        """Collect digest → names of each manifest for this machine in an index and those nested in it."""
+        listed = index.get("manifests")
+        if not isinstance(listed, list) or depth > NEST_MAX:
+            raise Invalid("broken image index")
+        for entry in listed:
+            if not isinstance(entry, dict):
+                raise Invalid("broken image index")
+            digest = checked(entry.get("digest"))
+            reference = _reference(entry.get("annotations")) or inherited
+            if entry.get("mediaType") in (INDEX, DOCKER_LIST):
+                self._manifests(decode(self._document(digest), "the image index"), reference, found, depth + 1)
+            elif _fits(entry.get("platform")):
+                names = found.setdefault(digest, [])
+                if reference and reference not in names:
+                    names.append(reference)
+
+    def _document(self, digest: str) -> bytes:
+        content = self._archive.read(f"blobs/sha256/{hexadecimal(digest)}")
+        if digest_of(content) != digest:
+            raise Invalid(f"the digest of {digest} does not match its content", subject=digest)
+        return content
+
+    def _image(self, digest: str, references: list[str], names: dict[str, list[str]]) -> dict[str, Any]:
+        content = self._document(digest)
+        manifest = parse_manifest(content)
+        config = self._document(manifest.config.digest)
+        document = decode(config, "the image configuration")
+        wanted = diff_ids(document)
+        sizes = {}
+        for layer, diff_id in zip(manifest.layers, wanted, strict=False):
+            measured = self._layer(f"blobs/sha256/{hexadecimal(layer.digest)}", layer.digest)
+            if measured.blob != layer.digest and measured.diff_id != diff_id:
+                raise Invalid(f"the digest of layer {layer.digest} does not match its content", subject=layer.digest)
+            if measured.diff_id != diff_id:
+                raise Invalid(f"layer {layer.digest} holds {measured.diff_id}, not {diff_id}", subject=layer.digest)
+            sizes[diff_id] = measured.files
+        image = parse_image(config, manifest, digest, sizes)
+        self._session.write(content)
+        self._session.write(config)
+        self._session.sync()
+        every = references + [name for name in names.get(manifest.config.digest, ()) if name not in references]
+        parts = [digest, manifest.config.digest, *(layer.digest for layer in manifest.layers)]
+        return _result(image.id, digest, image.created, every, parts, sizes)
+
+    def _docker_names(self) -> dict[str, list[str]]:
+        """Configuration digest → names that a manifest.json beside the index gives."""
+        if "manifest.json" not in self._archive:
+            return {}
+        names: dict[str, list[str]] = {}
+        for image in _manifest_json(self._archive):
+            config = digest_of(self._archive.read(image["Config"]))
+            names.setdefault(config, []).extend(parse(name).name for name in image["RepoTags"])
+        return names
+
+    # docker-archive ----------------------------------------------------------------------------------------------------
+
+    def docker(self, images: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        for image in images:
+            config: bytes = image.get("config") or self._archive.read(image["Config"])
+            stem = posixpath.basename(image["Config"]).removesuffix(".json")
+            if len(stem) == 64 and "config" not in image and stem != hexadecimal(digest_of(config)):
+                raise Invalid(f"the digest of {image['Config']} does not match its content", subject=image["Config"])
+            document = decode(config, "the image configuration")
+            layers = [self._layer(name, "") for name in image["Layers"]]
+            wanted = diff_ids(document)
+            if "config" in image:
+                config, wanted = _with_layers(document, layers)
+            if len(wanted) != len(layers):
+                raise Invalid(f"the image configuration names {len(wanted)} layers, manifest.json {len(layers)}")
+            for name, layer, diff_id in zip(image["Layers"], layers, wanted, strict=True):
+                if layer.diff_id != diff_id:
+                    raise Invalid(f"layer {name} holds {layer.diff_id}, not {diff_id}", subject=name)
+            yield self._composed(config, layers, [parse(name).name for name in image["RepoTags"]])
+
+    def _composed(self, config: bytes, layers: list[Measured], references: list[str]) -> dict[str, Any]:
+        described = Descriptor(CONFIG, digest_of(config), len(config))
+        parts = [Descriptor(layer.media_type, layer.blob, layer.size) for layer in layers]
+        content = compose_manifest(described, parts)
+        sizes = {layer.diff_id: layer.files for layer in layers}
+        image = parse_image(config, parse_manifest(content), digest_of(content), sizes)
+        self._session.write(content)
+        self._session.write(config)
+        self._session.sync()
+        blobs = [image.manifest, described.digest, *(part.digest for part in parts)]
+        return _result(image.id, image.manifest, image.created, references, blobs, sizes)
+
+    # both --------------------------------------------------------------------------------------------------------------
+
+    def _layer(self, name: str, expected: str) -> Measured:
+        """Read a layer into the session, once for each name."""
+        known = self._measured.get(name)
+        if known is not None:
+            return known
+        part = self._archive.open(name)
+        temporary = f"{self._session.path}/layer"
+        target = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            measured = measure(part, target)
+        except TareError as error:
+            raise Invalid(f"layer {name}: {error.message}", subject=name) from None
+        finally:
+            os.close(target)
+        if expected and measured.blob != expected:
+            raise Invalid(f"the digest of layer {expected} does not match its content", subject=expected)
+        if self._session.has(measured.blob):
+            os.unlink(temporary)
+        else:
+            self._session.keep(temporary, measured.blob)
+        self._measured[name] = measured
+        return measured
+
+
+def _result(
+    id: str, manifest: str, created: str, references: list[str], blobs: list[str], sizes: dict[str, int]
+) -> dict[str, Any]:
+    return {"id": id, "manifest": manifest, "created": created, "references": references, "blobs": blobs, "sizes": sizes}
+
+
+def _with_layers(document: dict[str, Any], layers: list[Measured]) -> tuple[bytes, list[str]]:
+    ids = [layer.diff_id for layer in layers]
+    document["rootfs"] = {"type": "layers", "diff_ids": ids}
+    return encode(document), ids
+
+
+def _manifest_json(archive: Archive) -> list[dict[str, Any]]:
+    """The entries of manifest.json, checked. Raises Invalid."""
+    try:
+        images = json.loads(archive.read("manifest.json"))
+    except (ValueError, RecursionError) as error:
+        raise Invalid(f"manifest.json is no JSON: {error}") from None
+    if not isinstance(images, list) or not images:
+        raise Invalid("manifest.json lists no image")
+    checked_images = []
+    for image in images:
+        if not isinstance(image, dict) or not isinstance(image.get("Config"), str):
+            raise Invalid("manifest.json has an image without Config")
+        layers, names = image.get("Layers") or [], image.get("RepoTags") or []
+        for values, key in ((layers, "Layers"), (names, "RepoTags")):
+            if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
+                raise Invalid(f"manifest.json has a wrong {key}")
+        checked_images.append({"Config": image["Config"], "Layers": layers, "RepoTags": names})
+    return checked_images
+
+
+def _reference(annotations: object) -> str:
+    """The name that annotations give an image, or ``""``. A bare ``latest`` is a tag without a name."""
+    if not isinstance(annotations, dict):
+        return ""
+    for key in NAME_ANNOTATIONS:
+        name = annotations.get(key)
+        if isinstance(name, str) and name and name != "latest":
+            try:
+                return parse(name).name
+            except Invalid:
+                continue
+    return ""
+
+
+def _fits(platform: object) -> bool:
+    if not isinstance(platform, dict):
+        return True
+    return platform.get("os", "linux") == "linux" and platform.get("architecture") == architecture()

@@ -1,0 +1,94 @@
+"""An image's layers into a storage driver, in a worker process that builds the driver for itself."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from tare.drivers.registration import DriverContext
+from tare.drivers.storage import StorageDriver
+from tare.errors import Internal, Invalid
+from tare.images.blobs import Blobs, hexadecimal
+from tare.images.compression import CHUNK, LEAD, Source, kind_of, plain
+
+
+@dataclass(frozen=True, slots=True)
+class DriverSpec:
+    """How to build a driver: what a DriverContext holds, as plain data. ``factory`` is ``module:callable``."""
+
+    factory: str
+    root: str
+    run: str
+    instance: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def document(self) -> dict[str, Any]:
+        return asdict(self)
+
+    def build(self) -> StorageDriver:
+        """Import and call the factory."""
+        module, _, name = self.factory.partition(":")
+        try:
+            make = getattr(importlib.import_module(module), name)
+        except (ImportError, AttributeError) as error:
+            raise Internal(f"cannot import the storage driver {self.factory}: {error}", subject=self.factory) from error
+        context = DriverContext(Path(self.root), Path(self.run), self.instance, self.options, lambda line: None)
+        driver: StorageDriver = make(context)
+        return driver
+
+
+class _Verified:
+    """A plain layer, hashed as it passes."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int = -1, /) -> bytes:
+        data = self._source.read(CHUNK if size < 0 else size)
+        self._hash.update(data)
+        return data
+
+    def finish(self, diff_id: str) -> None:
+        while self.read(CHUNK):
+            pass
+        found = "sha256:" + self._hash.hexdigest()
+        if found != diff_id:
+            raise Invalid(f"a layer holds {found}, not {diff_id}", subject=diff_id, hint="load the image again")
+
+
+def unpack(blobs: Blobs, spec: DriverSpec, layers: Sequence[tuple[str, str, str, str]]) -> int:
+    """Apply ``layers``, lowest first: (layer id, parent's id or "", blob, diff_id). Returns how many there were."""
+    driver = spec.build()
+    try:
+        for layer, parent, blob, diff_id in layers:
+            _apply(driver, blobs, layer, parent or None, blob, diff_id)
+    finally:
+        driver.close()
+    return len(layers)
+
+
+def _apply(driver: StorageDriver, blobs: Blobs, layer: str, parent: str | None, blob: str, diff_id: str) -> None:
+    try:
+        file = open(blobs.path(blob), "rb", buffering=0)  # noqa: SIM115 - closed below
+    except FileNotFoundError:
+        raise Internal(f"the content store has lost {blob}", subject=blob, hint="load the image again") from None
+    with file:
+        kind = kind_of(file.read(LEAD))
+        file.seek(0)
+        stream = _Verified(plain(file, kind))
+        driver.apply(layer, parent, stream)  # type: ignore[arg-type]
+        try:
+            stream.finish(diff_id)
+        except Invalid:
+            driver.remove(layer)
+            raise
+
+
+def layer_id(chain_id: str) -> str:
+    """The name by which drivers know a layer."""
+    return hexadecimal(chain_id)
