@@ -69,6 +69,11 @@ class Companion:
         if self._started is not None:
             self._started()
 
+    def ensure(self) -> None:
+        """Start it now if it is down."""
+        if not self.channel.open:
+            self.start()
+
     def send(self, kind: str, serial: int, body: Body, fds: Sequence[int] = ()) -> None:
         """Say something to it; lost when it is down, which the owner's ``lost`` repairs."""
         self.channel.send(kind, serial, body, fds)
@@ -90,7 +95,7 @@ class Companion:
 
     def _again(self) -> None:
         if self.wanted:
-            self.start()
+            self.ensure()
 
 
 def command(role: str, arguments: Sequence[str]) -> list[str]:

@@ -56,7 +56,7 @@ class Supervisor:
         self.cloning = 0
         self.waiting: dict[tuple[str, str], list[Client]] = {}
         self.commands: dict[int, Callable[[int], None]] = {}
-        self.listener: Channel | None = None
+        self.listeners: list[Channel] = []
 
     def template(self, runtime: str) -> Template:
         """The template of a runtime. Raises Unavailable when tared has not named its entry yet."""
@@ -66,9 +66,9 @@ class Supervisor:
         return found
 
     def tell(self, kind: str, body: Body) -> None:
-        """An event for the tared that said hello last."""
-        if self.listener is not None:
-            self.listener.send(kind, 0, body)
+        """An event, for everybody who has said hello."""
+        for channel in list(self.listeners):
+            channel.send(kind, 0, body)
 
     def ended(self, process: Process) -> None:
         """A started process has ended: record, then event, then everything that nobody waits for."""
@@ -140,12 +140,14 @@ class Supervisor:
         Channel(self.loop, peer, requests.hear, self._left)
 
     def _left(self, channel: Channel) -> None:
-        if self.listener is channel:
-            self.listener = None
+        if channel in self.listeners:
+            self.listeners.remove(channel)
 
 
 def main(arguments: list[str]) -> None:
     """``supervisor EXEC-ROOT``, with the ready pipe on descriptor 1 and the log on 2. Says ``ready`` or why not."""
+    # Whatever tared was started with and did not know of would stay open as long as any container runs.
+    kernel.close_range(3)
     # Forked once while nothing is open yet: the supervisor must be nobody's child, and nobody's to wait for.
     if os.fork():
         os._exit(0)

@@ -107,14 +107,15 @@ class Requests:
                 hint="stop all containers, then the supervisor, or start the matching tared",
             )
         supervisor = self._supervisor
-        supervisor.listener = request.channel
+        if request.channel not in supervisor.listeners:
+            supervisor.listeners.append(request.channel)
         known = list(supervisor.processes.values())
         request.reply(
             {"version": version, "pid": os.getpid(), "build": BUILD, "processes": [one.described() for one in known]}
         )
         for process in known:
             if process.exit is not None:
-                supervisor.tell("exit", {"container": process.container, "exec": process.exec_id, **process.exit})
+                request.channel.send("exit", 0, {"container": process.container, "exec": process.exec_id, **process.exit})
         return None
 
     def template(self, request: Request) -> Body | None:

@@ -35,7 +35,7 @@ class Template:
 
     def prepare(self, entry: str, path: Sequence[str], answer: Answer) -> None:
         """Let it import ``entry``; the answer is an error when it cannot."""
-        self._revive()
+        self._companion.ensure()
         self._entries[entry] = {"entry": entry, "path": list(path)}
 
         def keep(said: Body | TareError) -> None:
@@ -47,7 +47,7 @@ class Template:
 
     def clone(self, body: Body, fds: Sequence[int], answer: Answer) -> None:
         """``clone`` of messages; the answer is that of ``cloned`` or an error."""
-        self._revive()
+        self._companion.ensure()
         self._ask("clone", body, fds, answer)
 
     def stop(self) -> None:
@@ -58,10 +58,6 @@ class Template:
         self._serial += 1
         self._asked[self._serial] = answer
         self._companion.send(kind, self._serial, body, fds)
-
-    def _revive(self) -> None:
-        if not self._companion.wanted:
-            self._companion.start()
 
     def _hear(self, _channel: Channel, kind: str, serial: int, body: Body, _fds: list[int]) -> None:
         self._proven = True
