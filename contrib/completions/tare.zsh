@@ -1,0 +1,105 @@
+#compdef tare
+# Written by `tare completion zsh`; see core/tare/cli/completion.py.
+autoload -U +X bashcompinit && bashcompinit
+_tare() {
+  local current="${COMP_WORDS[COMP_CWORD]}" path="" index=1 word words="" flags="" names=""
+  while [ "$index" -lt "$COMP_CWORD" ]; do
+    word="${COMP_WORDS[index]}"
+    case "$word" in
+      -H|--host) [ -z "$path" ] && index=$((index + 1)) ;;
+      -*) ;;
+      *) case "$path" in
+           "") path="$word" ;;
+           container|image|network|plugin|config|system) path="$path $word" ;;
+         esac ;;
+    esac
+    index=$((index + 1))
+  done
+  case "$path" in
+    "") words="attach config container create events exec history image images import info inspect kill load logs network pause plugin port ps rename restart rm rmi run save start stop system tag top unpause version wait"; flags="--host --debug --version -H -D -v" ;;
+    container) words="attach create exec inspect kill list logs ls pause port prune ps remove rename restart rm run start stop top unpause wait" ;;
+    image) words="history import inspect list load ls prune remove rm save tag" ;;
+    network) words="inspect list ls" ;;
+    plugin) words="inspect list ls" ;;
+    config) words="import show" ;;
+    system) words="df events info" ;;
+    "attach") flags="--detach-keys --no-stdin --sig-proxy"; names="tare ps -a --format '{{.Names}}'" ;;
+    "config import") flags=""; names="" ;;
+    "config show") flags="--format -f"; names="" ;;
+    "container attach") flags="--detach-keys --no-stdin --sig-proxy"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container create") flags="--add-host --annotation --attach --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-parent --cgroupns --cidfile --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps --device-write-iops --dns --dns-option --dns-search --domainname --entrypoint --env --env-file --expose --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --ip --ip6 --ipc --label --label-file --link --link-local-ip --log-driver --log-opt --mac-address --memory --memory-reservation --memory-swap --memory-swappiness --mount --name --network --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj --pid --pids-limit --platform --privileged --publish --publish-all --pull --quiet --read-only --restart --rm --runtime --security-opt --shm-size --stop-signal --stop-timeout --storage-driver --storage-opt --sysctl --tmpfs --tty --ulimit --user --userns --uts --volume --volume-driver --volumes-from --workdir -a -c -e -h -i -l -m -p -P -q -t -u -v -w"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "container exec") flags="--detach --detach-keys --env --env-file --interactive --privileged --tty --user --workdir -d -e -i -t -u -w"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container inspect") flags="--format --size -f -s"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container kill") flags="--signal -s"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container list") flags="--all --filter --format --last --latest --no-trunc --quiet --size -a -f -n -l -q -s"; names="" ;;
+    "container logs") flags="--details --follow --since --tail --timestamps --until -f -n -t"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container ls") flags="--all --filter --format --last --latest --no-trunc --quiet --size -a -f -n -l -q -s"; names="" ;;
+    "container pause") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "container port") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "container prune") flags="--filter --force -f"; names="" ;;
+    "container ps") flags="--all --filter --format --last --latest --no-trunc --quiet --size -a -f -n -l -q -s"; names="" ;;
+    "container remove") flags="--force --link --volumes -f -l -v"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container rename") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "container restart") flags="--signal --timeout -s -t"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container rm") flags="--force --link --volumes -f -l -v"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container run") flags="--add-host --annotation --attach --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-parent --cgroupns --cidfile --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps --device-write-iops --dns --dns-option --dns-search --domainname --entrypoint --env --env-file --expose --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --ip --ip6 --ipc --label --label-file --link --link-local-ip --log-driver --log-opt --mac-address --memory --memory-reservation --memory-swap --memory-swappiness --mount --name --network --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj --pid --pids-limit --platform --privileged --publish --publish-all --pull --quiet --read-only --restart --rm --runtime --security-opt --shm-size --stop-signal --stop-timeout --storage-driver --storage-opt --sysctl --tmpfs --tty --ulimit --user --userns --uts --volume --volume-driver --volumes-from --workdir --detach --detach-keys --sig-proxy -a -c -e -h -i -l -m -p -P -q -t -u -v -w -d"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "container start") flags="--attach --detach-keys --interactive -a -i"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container stop") flags="--signal --timeout -s -t"; names="tare ps -a --format '{{.Names}}'" ;;
+    "container top") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "container unpause") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "container wait") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "create") flags="--add-host --annotation --attach --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-parent --cgroupns --cidfile --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps --device-write-iops --dns --dns-option --dns-search --domainname --entrypoint --env --env-file --expose --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --ip --ip6 --ipc --label --label-file --link --link-local-ip --log-driver --log-opt --mac-address --memory --memory-reservation --memory-swap --memory-swappiness --mount --name --network --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj --pid --pids-limit --platform --privileged --publish --publish-all --pull --quiet --read-only --restart --rm --runtime --security-opt --shm-size --stop-signal --stop-timeout --storage-driver --storage-opt --sysctl --tmpfs --tty --ulimit --user --userns --uts --volume --volume-driver --volumes-from --workdir -a -c -e -h -i -l -m -p -P -q -t -u -v -w"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "events") flags="--filter --format --since --until -f"; names="" ;;
+    "exec") flags="--detach --detach-keys --env --env-file --interactive --privileged --tty --user --workdir -d -e -i -t -u -w"; names="tare ps -a --format '{{.Names}}'" ;;
+    "history") flags="--format --human --no-trunc --platform --quiet -H -q"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image history") flags="--format --human --no-trunc --platform --quiet -H -q"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image import") flags="--change --message --platform -c -m"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image inspect") flags="--format --platform -f"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image list") flags="--all --digests --filter --format --no-trunc --quiet -a -f -q"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image load") flags="--input --platform --quiet -i -q"; names="" ;;
+    "image ls") flags="--all --digests --filter --format --no-trunc --quiet -a -f -q"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image prune") flags="--all --filter --force -a -f"; names="" ;;
+    "image remove") flags="--force --no-prune --platform -f"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image rm") flags="--force --no-prune --platform -f"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image save") flags="--output --platform -o"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image tag") flags=""; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "images") flags="--all --digests --filter --format --no-trunc --quiet -a -f -q"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "import") flags="--change --message --platform -c -m"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "info") flags="--format -f"; names="" ;;
+    "inspect") flags="--format --size --type -f -s"; names="tare ps -a --format '{{.Names}}'" ;;
+    "kill") flags="--signal -s"; names="tare ps -a --format '{{.Names}}'" ;;
+    "load") flags="--input --platform --quiet -i -q"; names="" ;;
+    "logs") flags="--details --follow --since --tail --timestamps --until -f -n -t"; names="tare ps -a --format '{{.Names}}'" ;;
+    "network inspect") flags="--format --verbose -f -v"; names="tare network ls --format '{{.Name}}'" ;;
+    "network list") flags="--filter --format --no-trunc --quiet -f -q"; names="" ;;
+    "network ls") flags="--filter --format --no-trunc --quiet -f -q"; names="" ;;
+    "pause") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "plugin inspect") flags="--format -f"; names="" ;;
+    "plugin list") flags="--format --no-trunc --quiet -q"; names="" ;;
+    "plugin ls") flags="--format --no-trunc --quiet -q"; names="" ;;
+    "port") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "ps") flags="--all --filter --format --last --latest --no-trunc --quiet --size -a -f -n -l -q -s"; names="" ;;
+    "rename") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "restart") flags="--signal --timeout -s -t"; names="tare ps -a --format '{{.Names}}'" ;;
+    "rm") flags="--force --link --volumes -f -l -v"; names="tare ps -a --format '{{.Names}}'" ;;
+    "rmi") flags="--force --no-prune --platform -f"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "run") flags="--add-host --annotation --attach --blkio-weight --blkio-weight-device --cap-add --cap-drop --cgroup-parent --cgroupns --cidfile --cpu-period --cpu-quota --cpu-rt-period --cpu-rt-runtime --cpu-shares --cpus --cpuset-cpus --cpuset-mems --device --device-cgroup-rule --device-read-bps --device-read-iops --device-write-bps --device-write-iops --dns --dns-option --dns-search --domainname --entrypoint --env --env-file --expose --group-add --health-cmd --health-interval --health-retries --health-start-interval --health-start-period --health-timeout --hostname --init --interactive --ip --ip6 --ipc --label --label-file --link --link-local-ip --log-driver --log-opt --mac-address --memory --memory-reservation --memory-swap --memory-swappiness --mount --name --network --network-alias --no-healthcheck --oom-kill-disable --oom-score-adj --pid --pids-limit --platform --privileged --publish --publish-all --pull --quiet --read-only --restart --rm --runtime --security-opt --shm-size --stop-signal --stop-timeout --storage-driver --storage-opt --sysctl --tmpfs --tty --ulimit --user --userns --uts --volume --volume-driver --volumes-from --workdir --detach --detach-keys --sig-proxy -a -c -e -h -i -l -m -p -P -q -t -u -v -w -d"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "save") flags="--output --platform -o"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "start") flags="--attach --detach-keys --interactive -a -i"; names="tare ps -a --format '{{.Names}}'" ;;
+    "stop") flags="--signal --timeout -s -t"; names="tare ps -a --format '{{.Names}}'" ;;
+    "system df") flags="--format --verbose -v"; names="" ;;
+    "system events") flags="--filter --format --since --until -f"; names="" ;;
+    "system info") flags="--format -f"; names="" ;;
+    "tag") flags=""; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
+    "top") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "unpause") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+    "version") flags="--format -f"; names="" ;;
+    "wait") flags=""; names="tare ps -a --format '{{.Names}}'" ;;
+  esac
+  case "$current" in
+    -*) words="$flags" ;;
+    *) [ -n "$names" ] && words="$(eval "$names" 2>/dev/null)" ;;
+  esac
+  COMPREPLY=($(compgen -W "$words" -- "$current"))
+}
+complete -o default -F _tare tare

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from tare.cli import signals, streams, terminal
 from tare.client import containers
@@ -36,7 +36,7 @@ class Attachment:
 
     def check(self) -> None:
         """Raise Conflict where a terminal is asked for and there is none."""
-        if self.tty and "stdin" in self.wanted and not os.isatty(0):
+        if self.tty and "stdin" in self.wanted and not posix.isatty(0):
             raise Conflict(NOT_A_TERMINAL, hint="leave out -t, or type the command in a terminal")
 
     def open(self, condition: str, *, logs: bool = False) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import os
+import posix
 import sys
 
 from tare.cli import registry, render
 from tare.cli.flags import HelpWanted, Misused, parse
+from tare.cli.surroundings import variable
 from tare.errors import TareError
 
 TYPE_CHECKING = False
@@ -29,9 +30,9 @@ def main() -> None:
         status = command(sys.argv[1:])
     except KeyboardInterrupt:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-        os.kill(os.getpid(), signal.SIGINT)
+        posix.kill(posix.getpid(), signal.SIGINT)
         status = 130
-    os._exit(status)
+    posix._exit(status)
 
 
 def command(words: list[str]) -> int:
@@ -78,7 +79,7 @@ def client_of(globals_: Options) -> Client:
     hosts = globals_.many("host")
     if len(hosts) > 1:
         raise Misused("specify only one -H")
-    text = hosts[0] if hosts else os.environ.get("TARE_HOST", "")
+    text = hosts[0] if hosts else variable("TARE_HOST")
     address = parse(text)
     return Client(address, _start if address.text == DEFAULT else _explain)
 

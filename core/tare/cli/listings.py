@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from tare.cli import render
 from tare.cli.flags import Flag
+from tare.cli.surroundings import variable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,19 +51,28 @@ def filters(words: list[str]) -> str:
 
 def time_zone() -> str:
     """Our time zone's name in the IANA database, or seconds east of UTC where it has none."""
-    name = os.environ.get("TZ", "").removeprefix(":")
+    name = variable("TZ").removeprefix(":")
     if not name:
         try:
-            name = os.path.realpath("/etc/localtime")
+            name = posix.readlink("/etc/localtime")
         except OSError:
             return ""
-    if name.startswith(ZONES):
-        return name.removeprefix(ZONES).removeprefix("posix/")
-    if not name.startswith("/") and os.path.exists(ZONES + name):
+    _before, mark, zone = name.rpartition("/zoneinfo/")
+    if mark:
+        return zone.removeprefix("posix/")
+    if not name.startswith("/") and _exists(ZONES + name):
         return name
     import time
 
     return str(time.localtime().tm_gmtoff)
+
+
+def _exists(path: str) -> bool:
+    try:
+        posix.stat(path)
+    except OSError:
+        return False
+    return True
 
 
 def show(call: Call, noun: str, asked: Query) -> int:

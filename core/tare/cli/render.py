@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from tare.errors import TareError
 
@@ -34,7 +34,7 @@ def raw(fd: int, data: bytes | memoryview) -> None:
     view = memoryview(data)
     while view:
         try:
-            view = view[os.write(fd, view) :]
+            view = view[posix.write(fd, view) :]
         except BlockingIOError:
             import select
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from tare.cli import render
 from tare.client import containers
@@ -38,7 +38,7 @@ def proxy(client: Client, ref: str) -> None:
             asked += 1
             if asked == INSISTED:
                 render.note(f"tare: got {INSISTED} SIGTERM/SIGINTs, leaving the container alone")
-                os._exit(1)
+                posix._exit(1)
 
     for number in range(1, signal.NSIG):
         if number not in OURS:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from tare.cli import render
 from tare.cli.terminal import KeySequence
@@ -86,7 +86,7 @@ def _both_ways(connection: Connection, output: Output, keys: KeySequence | None)
     while True:
         for fd, event in poll.poll():
             if fd == 0:
-                pending = os.read(0, PIECE)
+                pending = posix.read(0, PIECE)
                 poll.unregister(0)
                 poll.register(remote, select.POLLIN | select.POLLOUT)
                 if keys and (end := keys.ends_in(pending)):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from tare.errors import Invalid
 
@@ -19,7 +19,7 @@ DETACH_KEYS = b"\x10\x11"
 def size(fd: int = 1) -> tuple[int, int]:
     """(rows, columns), or (0, 0) for what is no terminal."""
     try:
-        found = os.get_terminal_size(fd)
+        found = posix.get_terminal_size(fd)
     except OSError:
         return 0, 0
     return found.lines, found.columns
@@ -33,7 +33,7 @@ class Raw:
         self.before: list[object] | None = None
 
     def __enter__(self) -> Raw:
-        if os.isatty(self.fd):
+        if posix.isatty(self.fd):
             import termios
             import tty
 

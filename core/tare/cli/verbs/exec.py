@@ -84,9 +84,9 @@ def _attached(client: Client, id: str, options: Options) -> int:
 
 
 def _check_terminal() -> None:
-    import os
+    import posix
 
-    if not os.isatty(0):
+    if not posix.isatty(0):
         from tare.cli.attachment import NOT_A_TERMINAL
 
         raise Conflict(NOT_A_TERMINAL, hint="leave out -t, or type the command in a terminal")

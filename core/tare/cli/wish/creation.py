@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import posix
 
 from tare.cli import render
 from tare.cli.wish.body import create_body
@@ -42,7 +42,7 @@ def _create(client: Client, options: Options, body: dict[str, object]) -> str:
 
 def _with_id_file(path: str, client: Client, options: Options, body: dict[str, object]) -> str:
     try:
-        fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+        fd = posix.open(path, posix.O_WRONLY | posix.O_CREAT | posix.O_EXCL, 0o644)
     except FileExistsError:
         cure = f"make sure the other container isn't running or delete {path}"
         raise Invalid(f"container ID file found: {path}", subject=path, hint=cure) from None
@@ -50,12 +50,12 @@ def _with_id_file(path: str, client: Client, options: Options, body: dict[str, o
         raise Invalid(f"failed to create the container ID file {path}: {(error.strerror or '').lower()}", subject=path) from None
     try:
         id = _create(client, options, body)
-        os.write(fd, id.encode())
+        posix.write(fd, id.encode())
     except BaseException:
-        os.unlink(path)
+        posix.unlink(path)
         raise
     finally:
-        os.close(fd)
+        posix.close(fd)
     return id
 
 
