@@ -137,6 +137,6 @@ def _defaults(settings: Settings, offered: Offered, aliases: Iterable[str], prob
         ("storage.driver", settings.storage.driver, set(storage)),
         ("runtime.default", settings.runtime.default, runtime),
     ):
-        if wanted and wanted not in known:
+        if wanted and wanted not in known and settings.origins[path] != "default":
             names = f" (there are: {', '.join(sorted(known)) or 'none'}; see 'tare plugin ls')"
             problems.append(f"{settings.at(path)}: no plugin offers a driver {wanted}{nearest(wanted, (), known) or names}")
