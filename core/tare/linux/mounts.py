@@ -6,7 +6,7 @@ import ctypes
 import os
 
 from tare.linux import syscalls
-from tare.linux.syscalls import LIBC, call, failed
+from tare.linux.syscalls import LIBC, TEXT, WORD, call, encoded, failed, prototype, through
 
 MS_RDONLY = 1
 MS_NOSUID = 2
@@ -97,6 +97,8 @@ _ATTR_AT = ctypes.addressof(_ATTR)
 _ATTR_SIZE = ctypes.sizeof(_ATTR)
 _EMPTY = ctypes.create_string_buffer(b"")
 _EMPTY_AT = ctypes.addressof(_EMPTY)
+_open_tree = prototype(WORD, TEXT, WORD)
+_mount_setattr = prototype(WORD, TEXT, WORD, WORD, WORD)
 _DOT = ctypes.create_string_buffer(b".")
 _DOT_AT = ctypes.addressof(_DOT)
 
@@ -104,13 +106,13 @@ _DOT_AT = ctypes.addressof(_DOT)
 def mount(source: str, target: str, type: str = "", flags: int = 0, data: str = "") -> None:
     """mount(2). Raises OSError naming source and target."""
     raw = data.encode() if data else None
-    if _mount(os.fsencode(source), os.fsencode(target), type.encode() or None, flags, raw):
+    if _mount(encoded(source), encoded(target), type.encode() or None, flags, raw):
         raise failed(source, target)
 
 
 def unmount(target: str, flags: int = 0) -> None:
     """umount2(2)."""
-    if _umount2(os.fsencode(target), flags):
+    if _umount2(encoded(target), flags):
         raise failed(target)
 
 
@@ -127,10 +129,10 @@ def pivot_root_here() -> None:
 
 def open_tree(path: str, *, recursive: bool = True, directory: int = AT_FDCWD) -> int:
     """A descriptor of a detached copy of the mount at ``path``, with the mounts below it when ``recursive``."""
-    raw = ctypes.create_string_buffer(os.fsencode(path))
+    raw = encoded(path)
     flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     try:
-        return call(syscalls.OPEN_TREE, directory, ctypes.addressof(raw), flags)
+        return through(_open_tree, syscalls.OPEN_TREE, directory, raw, flags)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
 
@@ -144,10 +146,10 @@ def set_attributes(fd: int, path: str = "", *, on: int = 0, off: int = 0, propag
     """mount_setattr(2) of the mount at ``path`` below ``fd`` (or of ``fd`` itself). ``on`` and ``off`` are MOUNT_ATTR_*,
     ``propagation`` one of MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE or 0 to leave it."""
     _ATTR[0], _ATTR[1], _ATTR[2], _ATTR[3] = on, off, propagation, 0
-    raw = ctypes.create_string_buffer(os.fsencode(path))
+    raw = encoded(path)
     flags = AT_EMPTY_PATH | (AT_RECURSIVE if recursive else 0)
     try:
-        call(syscalls.MOUNT_SETATTR, fd, ctypes.addressof(raw), flags, _ATTR_AT, _ATTR_SIZE)
+        through(_mount_setattr, syscalls.MOUNT_SETATTR, fd, raw, flags, _ATTR_AT, _ATTR_SIZE)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
 

@@ -7,7 +7,7 @@ import errno
 import os
 
 from tare.linux import syscalls
-from tare.linux.syscalls import call
+from tare.linux.syscalls import TEXT, WORD, encoded, prototype, through
 
 RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
@@ -20,16 +20,17 @@ MOST_LINKS = 40
 _HOW = (ctypes.c_uint64 * 3)()
 _HOW_AT = ctypes.addressof(_HOW)
 _HOW_SIZE = ctypes.sizeof(_HOW)
+_openat2 = prototype(WORD, TEXT, WORD, WORD)
 
 
 def openat2(directory: int, path: str | bytes, flags: int, mode: int = 0, resolve: int = 0) -> int:
     """openat2(2); the descriptor is close-on-exec. Raises OSError naming the path."""
-    raw = ctypes.create_string_buffer(os.fsencode(path))
+    raw = encoded(path)
     _HOW[0] = flags | os.O_CLOEXEC
     _HOW[1] = mode
     _HOW[2] = resolve
     try:
-        return call(syscalls.OPENAT2, directory, ctypes.addressof(raw), _HOW_AT, _HOW_SIZE)
+        return through(_openat2, syscalls.OPENAT2, directory, raw, _HOW_AT, _HOW_SIZE)
     except OSError as error:
         raise OSError(error.errno, error.strerror, os.fsdecode(path)) from None
 
@@ -50,7 +51,8 @@ def make_directory(root: int, path: str, mode: int = 0o755) -> int:
     try:
         return open_in_root(root, path, os.O_PATH | os.O_DIRECTORY)
     except FileNotFoundError:
-        return open_in_root(root, _make(root, path, mode, file=False), os.O_PATH | os.O_DIRECTORY)
+        made = _make_last(root, path, mode, file=False) or _make(root, path, mode, file=False)
+        return open_in_root(root, made, os.O_PATH | os.O_DIRECTORY)
 
 
 def make_file(root: int, path: str, mode: int = 0o755) -> int:
@@ -59,7 +61,22 @@ def make_file(root: int, path: str, mode: int = 0o755) -> int:
     try:
         return open_in_root(root, path)
     except FileNotFoundError:
-        return open_in_root(root, _make(root, path, mode, file=True))
+        return open_in_root(root, _make_last(root, path, mode, file=True) or _make(root, path, mode, file=True))
+
+
+def _make_last(root: int, path: str, mode: int, *, file: bool) -> str:
+    """The common case: only the last part is missing and it is not a link. Returns ``path``, or ``""`` when it is not so."""
+    above, _, name = path.rpartition("/")
+    if name in ("", ".", ".."):
+        return ""
+    try:
+        parent = open_in_root(root, above or "/")
+    except OSError:
+        return ""
+    try:
+        return path if _make_one(parent, name, mode, file=file) else ""
+    finally:
+        os.close(parent)
 
 
 def _make(root: int, path: str, mode: int, *, file: bool) -> str:
@@ -90,14 +107,16 @@ def _make(root: int, path: str, mode: int, *, file: bool) -> str:
     return done or "/"
 
 
-def _make_one(parent: int, name: str, mode: int, *, file: bool) -> None:
+def _make_one(parent: int, name: str, mode: int, *, file: bool) -> bool:
+    """Whether it was made; False when something of that name is there."""
     try:
         if file:
             os.close(os.open(name, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644, dir_fd=parent))
         else:
             os.mkdir(name, mode, dir_fd=parent)
     except FileExistsError:
-        return
+        return False
+    return True
 
 
 def _link(directory: int, name: str) -> str | None:

@@ -6,7 +6,7 @@ import ctypes
 import os
 
 from tare.linux import syscalls
-from tare.linux.syscalls import call
+from tare.linux.syscalls import TEXT, WORD, call, prototype, through
 
 CLONE_VM = 0x100
 CLONE_PIDFD = 0x1000
@@ -41,6 +41,8 @@ _ARGS = (ctypes.c_uint64 * 11)()
 _ARGS_AT = ctypes.addressof(_ARGS)
 _ARGS_SIZE = ctypes.sizeof(_ARGS)
 _PIDFD = ctypes.c_int(-1)
+_set_name = prototype(TEXT, WORD)
+_keyctl = prototype(WORD, TEXT)
 
 
 def clone3(flags: int, *, pidfd: bool = False, cgroup: int = -1, exit_signal: int = 0) -> tuple[int, int]:
@@ -120,20 +122,19 @@ def close_range(first: int, last: int = 0xFFFF_FFFF) -> None:
 
 def set_hostname(name: str) -> None:
     """sethostname(2) of this UTS namespace."""
-    raw = ctypes.create_string_buffer(name.encode())
-    call(syscalls.SETHOSTNAME, ctypes.addressof(raw), len(raw) - 1)
+    raw = name.encode()
+    through(_set_name, syscalls.SETHOSTNAME, raw, len(raw))
 
 
 def set_domainname(name: str) -> None:
     """setdomainname(2) of this UTS namespace."""
-    raw = ctypes.create_string_buffer(name.encode())
-    call(syscalls.SETDOMAINNAME, ctypes.addressof(raw), len(raw) - 1)
+    raw = name.encode()
+    through(_set_name, syscalls.SETDOMAINNAME, raw, len(raw))
 
 
 def join_session_keyring(name: str) -> None:
     """A session keyring of its own, so that the engine's keys are not possessed (keyctl(2))."""
-    raw = ctypes.create_string_buffer(name.encode())
-    call(syscalls.KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, ctypes.addressof(raw))
+    through(_keyctl, syscalls.KEYCTL, KEYCTL_JOIN_SESSION_KEYRING, name.encode())
 
 
 def start_time(pid: int) -> int:

@@ -12,9 +12,13 @@ import os
 
 LIBC = ctypes.PyDLL(None, use_errno=True)
 
-_syscall = LIBC.syscall
-_syscall.argtypes = [ctypes.c_long] * 7
-_syscall.restype = ctypes.c_long
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+TEXT = ctypes.c_char_p
+WORD = ctypes.c_long
 
 ARM = os.uname().machine == "aarch64"
 
@@ -43,15 +47,43 @@ OPENAT2 = 437
 MOUNT_SETATTR = 442
 
 
+def prototype(*kinds: Any) -> Callable[..., int]:
+    """``syscall`` for arguments of these kinds (WORD, TEXT for bytes) after the number.
+
+    A path must travel as TEXT: a buffer made for it would be of a new ctypes class for each length, which a fresh clone
+    pays with 30 µs every time.
+    """
+    function = LIBC["syscall"]
+    function.argtypes = [WORD, *kinds]
+    function.restype = WORD
+    return function
+
+
+_syscall = prototype(*[WORD] * 6)
+
+
 def call(number: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
     """The result of system call ``number``. Pointers are passed as addresses. Raises OSError with the errno."""
+    return through(_syscall, number, a, b, c, d, e, f)
+
+
+def through(function: Callable[..., int], *arguments: int | bytes) -> int:
+    """What ``function`` (of ``prototype``) answers, again after EINTR. Raises OSError with the errno."""
     while True:
-        result: int = _syscall(number, a, b, c, d, e, f)
+        result = function(*arguments)
         if result >= 0:
             return result
         code = ctypes.get_errno()
         if code != errno.EINTR:
             raise OSError(code, os.strerror(code))
+
+
+def encoded(path: str | bytes) -> bytes:
+    """A path for TEXT. Raises OSError (EINVAL) for one with a NUL, which C would cut off."""
+    raw = os.fsencode(path)
+    if b"\0" in raw:
+        raise OSError(errno.EINVAL, "the path contains a NUL", path)
+    return raw
 
 
 def failed(*names: str | bytes) -> OSError:
