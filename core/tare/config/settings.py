@@ -65,6 +65,7 @@ class ContainerLog:
 @dataclass(frozen=True, slots=True)
 class Containers:
     init: bool
+    init_path: str
     ipc: str
     shm_size: int
     ulimits: tuple[Ulimit, ...]
