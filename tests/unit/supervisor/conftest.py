@@ -132,7 +132,7 @@ def root(tmp_path: Path) -> Iterator[Path]:
     for process in last.hello["processes"]:
         if process["exit"] is None:
             with contextlib.suppress(TareError):
-                last.ask("signal", container=process["container"], exec=process["exec"], signal=signal.SIGKILL)
+                last.ask("signal", container=process["container"], exec=process["exec"], signal=int(signal.SIGKILL))
             last.exit(process["container"], process["exec"])
     last.ask("stop")
     gone(last.hello["pid"])

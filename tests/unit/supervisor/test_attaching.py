@@ -1,0 +1,190 @@
+"""Attached clients: framing, stdin, half-close, terminals, detach keys, and clients that do not read."""
+
+from __future__ import annotations
+
+import os
+import select
+import socket
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tare.errors import Conflict
+
+from .conftest import DEADLINE, Peer, everything, eventually, frames, until
+
+CTRL_P, CTRL_Q = b"\x10", b"\x11"
+
+
+def test_output_from_the_first_byte_in_frames(peer: Peer) -> None:
+    client = peer.attach("c", stdin=False)
+    peer.start("c", "sh", "-c", "printf out; printf err >&2")
+    assert frames(everything(client)) == {1: b"out", 2: b"err"}
+    peer.exit("c")
+
+
+def test_raw_and_chosen_streams(peer: Peer) -> None:
+    raw = peer.attach("c", framed=False, stderr=False)
+    errors = peer.attach("c", stdin=False, stdout=False)
+    peer.start("c", "sh", "-c", "printf out; printf err >&2")
+    assert everything(raw) == b"out"
+    assert frames(everything(errors)) == {2: b"err"}
+    peer.exit("c")
+
+
+def test_half_close_ends_stdin_and_output_goes_on(peer: Peer) -> None:
+    client = peer.attach("c", initial=b"first ")
+    peer.start("c", "sh", "-c", "cat; echo done", stdin=True, stdin_once=True)
+    client.sendall(b"second")
+    client.shutdown(socket.SHUT_WR)
+    assert frames(everything(client)) == {1: b"first seconddone\n"}
+    assert peer.exit("c")["code"] == 0
+
+
+def test_a_client_that_closes_after_its_input_is_still_heard(peer: Peer) -> None:
+    client = peer.attach("c")
+    other = peer.attach("c", stdin=False)
+    client.sendall(b"x" * 100_000)
+    client.close()
+    peer.start("c", "sh", "-c", "wc -c", stdin=True, stdin_once=True)
+    assert frames(everything(other))[1].strip() == b"100000"
+    peer.exit("c")
+
+
+def test_without_once_stdin_outlives_the_client(peer: Peer) -> None:
+    peer.start("c", "cat", stdin=True)
+    first = peer.attach("c")
+    first.sendall(b"one\n")
+    assert frames(until(first, b"one\n")) == {1: b"one\n"}
+    first.shutdown(socket.SHUT_WR)
+    everything(first)
+    second = peer.attach("c")
+    second.sendall(b"two\n")
+    assert frames(until(second, b"two\n")) == {1: b"two\n"}
+    peer.ask("signal", container="c", exec="", signal=9)
+    peer.exit("c")
+
+
+def test_no_stdin_is_dev_null(peer: Peer) -> None:
+    client = peer.attach("c")
+    peer.start("c", "sh", "-c", "cat; readlink /proc/self/fd/0")
+    client.sendall(b"nobody reads this")
+    assert frames(everything(client)) == {1: b"/dev/null\n"}
+    peer.exit("c")
+
+
+def test_stdin_larger_than_every_buffer(peer: Peer) -> None:
+    client = peer.attach("c")
+    peer.start("c", "sh", "-c", "sleep 0.2; wc -c", stdin=True, stdin_once=True)
+    client.sendall(b"x" * 8_000_000)
+    client.shutdown(socket.SHUT_WR)
+    assert frames(everything(client))[1].strip() == b"8000000"
+    peer.exit("c")
+
+
+def test_a_terminal(peer: Peer) -> None:
+    client = peer.attach("c", framed=False)
+    peer.start("c", "sh", "-c", "stty size; read line; stty size; echo $line; tty; exit 4", tty=True, stdin=True, size=[24, 80])
+    assert until(client, b"24 80\r\n")
+    peer.ask("resize", container="c", exec="", rows=50, columns=132)
+    client.sendall(b"hello\n")
+    rest = everything(client)
+    assert rest.startswith(b"hello\r\n50 132\r\nhello\r\n/dev/pts/")
+    assert peer.exit("c")["code"] == 4
+
+
+def test_the_last_words_on_a_terminal_are_delivered(peer: Peer) -> None:
+    for _ in range(20):
+        client = peer.attach("c", framed=False)
+        peer.start("c", "sh", "-c", "seq 1 2000; echo last", tty=True)
+        assert everything(client).endswith(b"2000\r\nlast\r\n")
+        peer.exit("c")
+
+
+def test_only_a_terminal_is_resized(peer: Peer) -> None:
+    peer.start("c", "sleep", "1000")
+    with pytest.raises(Conflict, match="c has no terminal"):
+        peer.ask("resize", container="c", exec="", rows=1, columns=1)
+
+
+def test_the_detach_keys_leave_without_ending(peer: Peer) -> None:
+    peer.start("c", "cat", stdin=True)
+    client = peer.attach("c", detach_keys=CTRL_P + CTRL_Q, id="me", framed=False)
+    client.sendall(b"a" + CTRL_P + b"b" + CTRL_P)
+    assert until(client, b"b") == b"a" + CTRL_P + b"b"
+    client.sendall(CTRL_Q)
+    assert everything(client) == b""
+    assert peer.event("detached", "c")["id"] == "me"
+    again = peer.attach("c", framed=False)
+    again.sendall(b"still there\n")
+    assert until(again, b"\n") == b"still there\n"
+
+
+def test_a_client_that_is_killed_is_dropped(peer: Peer) -> None:
+    client = peer.attach("c", framed=False)
+    other = peer.attach("c", framed=False, stdin=False)
+    peer.start("c", "cat", stdin=True)
+    client.sendall(b"one\n")
+    assert until(client, b"one\n") == until(other, b"one\n")
+    holder = subprocess.Popen(["sleep", "1000"], stdin=client)
+    client.close()
+    holder.kill()
+    holder.wait()
+    third = peer.attach("c", framed=False)
+    third.sendall(b"two\n")
+    assert until(other, b"two\n") == until(third, b"two\n")
+
+
+def test_a_client_that_does_not_read_holds_back_only_its_container(peer: Peer) -> None:
+    slow = peer.attach("slow", framed=False)
+    peer.start("slow", "sh", "-c", "head -c 20000000 /dev/zero; echo end")
+    quick = peer.attach("quick", framed=False)
+    peer.start("quick", "sh", "-c", "head -c 20000000 /dev/zero; echo end")
+    assert len(everything(quick)) == 20_000_004
+    assert peer.exit("quick")["code"] == 0
+    peer.sock.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        peer.event("exit", "slow")
+    peer.sock.settimeout(DEADLINE)
+    status = open(f"/proc/{peer.hello['pid']}/status").read()
+    resident = int(status.partition("VmRSS:")[2].split()[0])
+    assert resident < 40_000, "kB: what the client does not read stays in the pipe"
+    assert len(everything(slow)) == 20_000_004
+    assert peer.exit("slow")["code"] == 0
+
+
+def test_a_slow_client_that_leaves_lets_the_container_go(peer: Peer) -> None:
+    slow = peer.attach("c")
+    peer.start("c", "sh", "-c", "head -c 20000000 /dev/zero; exit 3")
+    eventually(lambda: select.select([slow], [], [], 0)[0])
+    slow.close()
+    assert peer.exit("c")["code"] == 3
+
+
+def test_a_process_left_behind_neither_delays_the_end_nor_dies_of_it(peer: Peer, tmp_path: Path) -> None:
+    go, proof = tmp_path / "go", tmp_path / "proof"
+    os.mkfifo(go)
+    client = peer.attach("c", stdin=False)
+    peer.start("c", "sh", "-c", f"(read x < {go}; echo late; echo survived > {proof}) & echo first")
+    assert peer.exit("c")["code"] == 0
+    assert frames(everything(client)) == {1: b"first\n"}
+    go.write_text("go\n")
+    eventually(lambda: proof.exists() and proof.read_text() == "survived\n")
+
+
+def test_discard_closes_clients_that_wait(peer: Peer) -> None:
+    client = peer.attach("never")
+    peer.ask("discard", container="never", exec="")
+    assert everything(client) == b""
+
+
+def test_the_socket_of_a_failed_start_stays_usable_for_its_other_holder(peer: Peer) -> None:
+    ours, theirs = socket.socketpair()
+    body = {"stdin": True, "stdout": True, "stderr": True, "framed": True, "detach_keys": b"", "initial": b"", "id": "a"}
+    peer.ask("attach", (theirs.fileno(),), container="c", exec="", **body)
+    with pytest.raises(Exception, match="not found"):
+        peer.start("c", "no-such-command")
+    theirs.sendall(b"it failed")
+    theirs.close()
+    assert everything(ours) == b"it failed"
