@@ -78,6 +78,8 @@ def _take_in(plugin: Found, point: EntryPoint, deadline: float) -> None:
         loaded = _guarded(point.load, deadline, f"importing {point.value}")
         plugin.hooks = _guarded(lambda: _implementations(name, loaded), deadline, "reading its hooks")
         plugin.status = replace(plugin.status, hooks=tuple(sorted(plugin.hooks)))
+        if not plugin.hooks:
+            plugin.status = replace(plugin.status, state="skipped", reason="implements no hook")
         for hook, kind in REGISTER.items():
             if hook in plugin.hooks:
                 _take_drivers(plugin, kind, _guarded(plugin.hooks[hook].function, deadline, hook))

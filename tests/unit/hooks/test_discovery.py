@@ -142,6 +142,12 @@ def test_broken_plugins_fail_with_their_reason_and_stop_nothing(site: Path, sort
     assert "x" not in plugins.drivers("storage")
 
 
+def test_a_plugin_without_hooks_is_not_taken_for_a_working_one(site: Path) -> None:
+    install(site, "idle", "idle", "def tare_after_daemon_stop(): 'not marked'")
+    status = loaded("idle")
+    assert (status.state, status.reason, status.hooks) == ("skipped", "implements no hook", ())
+
+
 def test_an_entry_point_that_leads_nowhere(site: Path) -> None:
     install(site, "lost", "lost", "", points={"lost": "lost:missing"})
     assert loaded("lost").reason.startswith("importing lost:missing: AttributeError: ")
