@@ -88,13 +88,18 @@ class Stage:
             self.exits[body["container"], body["exec"]] = body
         return word, serial, body
 
-    def bundle(self, *args: str, files: Mapping[str, str] | None = None, joins: Any = None, rootfs: tuple[Mount, ...] | None = None,
-               size: tuple[int, int] = (0, 0), change: Any = None, **wish: Any) -> Bundle:  # fmt: skip
+    def bundle(
+        self,
+        *args: str,
+        files: Mapping[str, str] | None = None,
+        joins: Mapping[str, ProcessRef] | None = None,
+        rootfs: tuple[Mount, ...] = (),
+        size: tuple[int, int] = (0, 0),
+        **wish: Any,
+    ) -> Bundle:
         id = uuid.uuid4().hex
         wish.setdefault("network", "new")
         spec = build(SpecRequest(id=id, args=args, **wish))
-        if change is not None:
-            change(spec)
         root = rootfs or (Mount("bind", str(self.rootfs), "/", ("rbind",)),)
         return Bundle(id, spec, root, (), joins or {}, files or {}, *size)
 
@@ -111,7 +116,16 @@ class Stage:
         key = {"container": bundle.id, "exec": exec}
         ours, theirs = socket.socketpair()
         try:
-            attach = {**key, "id": "a", "stdin": stdin, "stdout": True, "stderr": True, "framed": not tty, "detach_keys": b"", "initial": b""}
+            attach = {
+                **key,
+                "id": "a",
+                "stdin": stdin,
+                "stdout": True,
+                "stderr": True,
+                "framed": not tty,
+                "detach_keys": b"",
+                "initial": b"",
+            }
             self.ask("attach", attach, [theirs.fileno()])
         finally:
             theirs.close()
