@@ -37,12 +37,13 @@ def usage(path: str) -> Usage:
 
 def changed_since(path: str, moment: int) -> str:
     """The first path below ``path`` whose inode changed after ``moment`` (ctime in ns), or ``""``. A deletion shows in the
-    directory it was made in."""
+    directory it was made in. Whiteouts do not count: overlayfs makes them as links of one inode, which others change."""
     for top, names, files, here in os.fwalk(path, follow_symlinks=False):
         names.sort()
         if os.fstat(here).st_ctime_ns > moment:
             return top
         for name in sorted(files):
-            if os.lstat(name, dir_fd=here).st_ctime_ns > moment:
+            status = os.lstat(name, dir_fd=here)
+            if status.st_ctime_ns > moment and not (stat.S_ISCHR(status.st_mode) and status.st_rdev == 0):
                 return os.path.join(top, name)
     return ""
