@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from tare.config.keys import KEYS
+from tare.config.keys import KEYS, SECTIONS
 from tare.config.load import nearest
 from tare.config.settings import Settings
 from tare.config.values import OPTION_TYPES, AddressPool, Wrong
@@ -29,7 +29,7 @@ def bind(settings: Settings, offered: Offered) -> Settings:
     for (kind, name), table in settings.tables.items():
         driver = offered.get(kind, {}).get(name)
         if driver is None:
-            known = offered.get(kind, {})
+            known = {*offered.get(kind, {}), *(path.split(".")[1] for path in SECTIONS if path.startswith(f"{kind}."))}
             problems.append(f"{settings.at(f'{kind}.{name}')}: no plugin offers a {kind} driver {name}{nearest(name, (), known)}")
         else:
             options[kind, name] = _checked(settings, driver, table, f"{kind}.{name}", problems)
