@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.present.go_values import decimal, show, type_name
+from tare.present.go_values import Struct, decimal, show, type_name
 from tare.present.template_tokens import quoted
 
 TYPE_CHECKING = False
@@ -13,13 +13,18 @@ _WIDEST = 1_000_000
 """Go takes no greater width or precision either."""
 
 
+def operand(value: Any, plus: bool = False) -> str:
+    """%v of an operand itself: a pointer to a structure is marked there, but not where it is part of something."""
+    return ("&" if isinstance(value, Struct) and value.pointer else "") + show(value, plus)
+
+
 def sprint(values: tuple[Any, ...]) -> str:
     """fmt.Sprint: a space between operands when neither is a string."""
     out = []
     for place, value in enumerate(values):
         if place and not isinstance(value, str) and not isinstance(values[place - 1], str):
             out.append(" ")
-        out.append(show(value))
+        out.append(operand(value))
     return "".join(out)
 
 
@@ -77,7 +82,7 @@ def _verb(verb: str, flags: str, width: int, precision: int | None, value: Any) 
     if verb == "T":
         text = type_name(value)
     elif verb == "v":
-        text = show(value, "+" in flags)
+        text = operand(value, "+" in flags)
     elif isinstance(value, list):
         return f"[{' '.join(_verb(verb, flags, width, precision, item) for item in value)}]"
     elif isinstance(value, dict):
@@ -139,8 +144,6 @@ def _integer(verb: str, flags: str, width: int, precision: int | None, value: in
 def _decimal(verb: str, flags: str, precision: int | None, value: float) -> str:
     if verb not in ("e", "E", "f", "F", "g", "G"):
         return _wrong(verb, value)
-    if verb in "gG" and precision is None:
-        text = decimal(value)
-    else:
-        text = f"{value:.{6 if precision is None else precision}{verb}}"
+    exact = verb in "gG" and precision is None
+    text = decimal(value) if exact else f"{value:.{6 if precision is None else precision}{verb}}"
     return "+" + text if "+" in flags and value >= 0 else text

@@ -70,7 +70,7 @@ class Struct:
     Embedded structs are not told apart here: see ``printed``, the order and nesting in which %v shows the fields.
     """
 
-    __slots__ = ("members", "name", "printed", "raw")
+    __slots__ = ("members", "name", "pointer", "printed", "raw")
 
     def __init__(
         self,
@@ -80,6 +80,7 @@ class Struct:
         printed: tuple[Any, ...] = (),
     ) -> None:
         self.name = name
+        self.pointer = False
         self.raw = raw
         self.members = members
         self.printed = printed or tuple(members)
@@ -91,11 +92,18 @@ class Struct:
         key, make = self.members[field]
         return make(self.raw.get(key))
 
+    def escaped(self, text: str) -> str:
+        """Its JSON as it is to be written."""
+        return text
+
     def json_items(self) -> Iterator[tuple[str, Any]]:
-        """Keys in the order in which they came, values typed where the type is known."""
-        typed = dict(self.members.values())
-        for key, value in self.raw.items():
-            yield key, (typed[key](value) if key in typed and value is not None else value)
+        """The keys that came, in the structure's order and typed, then those it does not know."""
+        left = dict(self.raw)
+        for key, make in self.members.values():
+            if key in left:
+                value = left.pop(key)
+                yield key, (None if value is None else make(value))
+        yield from left.items()
 
 
 def type_name(value: Any) -> str:
@@ -158,13 +166,28 @@ def _fields(value: Struct, printed: tuple[Any, ...], plus: bool) -> str:
 
 
 def decimal(value: float) -> str:
-    """The shortest form of a float. Go writes exponents from 1e21 on, Python from 1e16."""
+    """The shortest form of a float, as %v has it: with an exponent below 1e-4 and from 1e6 on."""
     if value != value or value in (float("inf"), float("-inf")):
         return {"inf": "+Inf", "-inf": "-Inf", "nan": "NaN"}[str(value)]
+    if value == 0 or 1e-4 <= abs(value) < 1e6:
+        return repr(value).removesuffix(".0")
+    return f"{value:.{_digits(value) - 1}e}"
+
+
+def _digits(value: float) -> int:
+    """How many significant digits the shortest form has."""
+    mantissa = repr(abs(value)).partition("e")[0].removesuffix(".0").replace(".", "").lstrip("0")
+    return len(mantissa.rstrip("0")) or 1
+
+
+def _json_decimal(value: float) -> str:
+    """JSON's form: an exponent, without leading zeros, below 1e-6 and from 1e21 on."""
+    if value and not 1e-6 <= abs(value) < 1e21:
+        return decimal(value).replace("e-0", "e-").replace("e+0", "e+")
     text = repr(value)
-    if "e+" in text and abs(value) < 1e21:
-        text = f"{value:.0f}"
-    return text.removesuffix(".0")
+    if "e" in text:
+        text = f"{value:.{_digits(value) + 5}f}".rstrip("0") if abs(value) < 1 else f"{value:.0f}"
+    return text.removesuffix(".0").removesuffix(".")
 
 
 def json(value: Any) -> str:
@@ -176,8 +199,9 @@ def json(value: Any) -> str:
     if value is None or isinstance(value, (Nil, NilList, NilMap)):
         return "null"
     if isinstance(value, (int, float)):
-        return decimal(value) if isinstance(value, float) else str(value)
+        return _json_decimal(value) if isinstance(value, float) else str(value)
     if isinstance(value, list):
         return f"[{','.join(json(item) for item in value)}]"
     items = value.json_items() if isinstance(value, Struct) else value.items()
-    return "{" + ",".join(f"{json(key)}:{json(item)}" for key, item in items) + "}"
+    text = "{" + ",".join(f"{json(key)}:{json(item)}" for key, item in items) + "}"
+    return value.escaped(text) if isinstance(value, Struct) else text

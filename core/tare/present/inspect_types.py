@@ -38,8 +38,8 @@ _TYPES = {
     "IPv6Gateway MacAddress",
     "Address": "Addr PrefixLen:int",
     "PortBinding": "HostIP=HostIp HostPort",
-    "EndpointSettings": "IPAMConfig:*EndpointIPAM Links:[]string Aliases:[]string MacAddress DriverOpts:map[]string GwPriority:int "
-    "NetworkID EndpointID Gateway IPAddress IPPrefixLen:int IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen:int "
+    "EndpointSettings": "IPAMConfig:*EndpointIPAM Links:[]string Aliases:[]string MacAddress DriverOpts:map[]string "
+    "GwPriority:int NetworkID EndpointID Gateway IPAddress IPPrefixLen:int IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen:int "
     "DNSNames:[]string",
     "EndpointIPAM": "IPv4Address IPv6Address LinkLocalIPs:[]string",
     "HostConfig": "Binds:[]string ContainerIDFile LogConfig:LogConfig NetworkMode PortBindings:map[][]PortBinding "
@@ -60,11 +60,11 @@ _TYPES = {
     "RestartPolicy": "Name MaximumRetryCount:int",
     "Device": "PathOnHost PathInContainer CgroupPermissions",
     "Ulimit": "Name Hard:int Soft:int",
-    "Mount": "Type Source Target ReadOnly:bool Consistency BindOptions:*any VolumeOptions:*any ImageOptions:*any "
-    "TmpfsOptions:*any ClusterOptions:*any",
-    "image": "ID=Id RepoTags:[]string RepoDigests:[]string Parent Comment Created Container ContainerConfig:*Config DockerVersion "
-    "Author Config:*Config Architecture Variant Os OsVersion Size:int VirtualSize:int GraphDriver:GraphDriver RootFS:RootFS "
-    "Metadata:Metadata Descriptor:*any Manifests:[]any",
+    "Mount": "Type Source Target ReadOnly:bool Consistency BindOptions:*any VolumeOptions:*any "
+    "ImageOptions:*any TmpfsOptions:*any ClusterOptions:*any",
+    "image": "ID=Id RepoTags:[]string RepoDigests:[]string Parent Comment Created Container ContainerConfig:*Config "
+    "DockerVersion Author Config:*Config Architecture Variant Os OsVersion Size:int VirtualSize:int "
+    "GraphDriver:GraphDriver RootFS:RootFS Metadata:Metadata Descriptor:*any Manifests:[]any",
     "RootFS": "Type Layers:[]string",
     "Metadata": "LastTagTime:time",
     "network": "Name ID=Id Created:time Scope Driver EnableIPv4:bool EnableIPv6:bool IPAM:IPAM Internal:bool Attachable:bool "
@@ -73,6 +73,8 @@ _TYPES = {
     "ConfigReference": "Network",
     "IPAM": "Driver Options:map[]string Config:[]IPAMConfig",
     "IPAMConfig": "Subnet IPRange Gateway AuxAddress=AuxiliaryAddresses:map[]string",
+    "event": "Status=status ID=id From=from Type Action Actor:Actor Scope=scope Time=time:int TimeNano=timeNano:int",
+    "Actor": "ID Attributes:map[]string",
     "EndpointResource": "Name EndpointID MacAddress IPv4Address IPv6Address",
 }
 
@@ -84,6 +86,11 @@ _parsed: dict[str, tuple[dict[str, tuple[str, Callable[[Any], Any]]], tuple[Any,
 def typed(kind: str, value: dict[str, Any]) -> Struct:
     """API JSON of a container, image or network (``kind``) as the Go structure that docker's client reads it into."""
     return _struct(kind, value)
+
+
+def structure(name: str, value: dict[str, Any]) -> Struct:
+    """Any of the structures here by its name."""
+    return _struct(name, value)
 
 
 def _struct(name: str, value: dict[str, Any]) -> Struct:
@@ -109,11 +116,17 @@ def _fields(name: str) -> tuple[dict[str, tuple[str, Callable[[Any], Any]]], tup
     return _parsed[name]
 
 
+def _pointer(value: Any) -> Any:
+    if isinstance(value, Struct):
+        value.pointer = True
+    return value
+
+
 def _maker(type: str) -> Callable[[Any], Any]:
     """A function that makes the Go value of a JSON value, the type's zero value of None."""
     if type.startswith("*"):
         inner = _maker(type[1:])
-        return lambda value: NIL if value is None else inner(value)
+        return lambda value: NIL if value is None else _pointer(inner(value))
     if type.startswith("[]"):
         item = _maker(type[2:])
         return lambda value: NilList() if value is None else [item(part) for part in value]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tare.errors import Invalid
-from tare.present.go_values import NIL, Struct, show, truth, type_name
+from tare.present.go_values import NIL, Struct, show, truth
 from tare.present.template_functions import FUNCTIONS, Complaint, Function, fits
 from tare.present.template_syntax import Node, parse
 from tare.present.template_tokens import SyntaxFault, quoted
@@ -30,16 +30,23 @@ class Template:
             raise Invalid(f"template parsing error: {fault}", subject=text) from None
         self._text = text
 
-    def render(self, value: Any, *, strict: bool = False, functions: Mapping[str, Function] = FUNCTIONS) -> str:
+    def render(
+        self,
+        value: Any,
+        *,
+        strict: bool = False,
+        functions: Mapping[str, Function] = FUNCTIONS,
+        complaint: str = "template parsing error",
+    ) -> str:
         """The text for one value, which is made of JSON's types and those of tare.present.go_values.
 
-        ``strict``: a key that a map lacks is an error, not ``<no value>``. Raises Invalid.
+        ``strict``: a key that a map lacks is an error, not ``<no value>``. Raises Invalid, whose text begins with ``complaint``.
         """
         run = _Run(self._text, self._defined, functions, strict)
         try:
             run.walk(self._body, value, [("$", value)], 0)
         except _Fault as fault:
-            raise Invalid(f"template parsing error: {run.describe(fault)}", subject=self._text) from None
+            raise Invalid(f"{complaint}: {run.describe(fault)}", subject=self._text) from None
         except (_Break, _Continue):
             pass
         return "".join(run.out)
@@ -127,7 +134,7 @@ class _Run:
         pipe = node.children[0]
         value = self.commands(pipe, dot, variables)
         if isinstance(value, (bool, str, float, Struct)):
-            raise _Fault(node, f"range can't iterate over {show(value)}")
+            raise _Fault(pipe, f"range can't iterate over {show(value)}")
         if isinstance(value, dict):
             items = [(key, value[key]) for key in sorted(value)]
         elif isinstance(value, int):
@@ -255,9 +262,9 @@ class _Run:
                 raise _Fault(node, f"map has no entry for key {quoted(name)}")
             found = value.get(name)
         else:
-            raise _Fault(node, f"can't evaluate field {name} in type {type_name(value)}")
+            raise _Fault(node, f"can't evaluate field {name} in type interface {{}}")
         if given:
-            raise _Fault(node, f"{name} has arguments but cannot be invoked as function")
+            raise _Fault(node, f"{name} is not a method but has arguments")
         return found
 
     def method(self, node: Node, method: Any, name: str, given: list[Any]) -> Any:
@@ -290,6 +297,8 @@ class _Run:
         for place, value in enumerate(given):
             kind = function.kinds[place] if place < len(function.kinds) else function.rest
             if complaint := fits(kind, value):
+                if nodes[place].kind in ("number", "string", "bool"):
+                    complaint = f"expected {kind}; found {nodes[place]}"
                 raise _Fault(nodes[place], complaint)
         try:
             return function.call(*given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.present.go_format import sprint, sprintf
+from tare.present.go_format import operand, sprint, sprintf
 from tare.present.go_values import Strings, Struct, json, show, truth, type_name
 
 TYPE_CHECKING = False
@@ -166,7 +166,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "index": Function(_index, "any", rest="any"),
     "slice": Function(_slice, "any", rest="any"),
     "print": Function(lambda *values: sprint(values), rest="any"),
-    "println": Function(lambda *values: " ".join(show(value) for value in values) + "\n", rest="any"),
+    "println": Function(lambda *values: " ".join(operand(value) for value in values) + "\n", rest="any"),
     "printf": Function(lambda layout, *values: sprintf(layout, values), "string", rest="any"),
     "html": Function(_html, rest="any"),
     "js": Function(_js, rest="any"),

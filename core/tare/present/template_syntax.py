@@ -39,8 +39,8 @@ class Node:
         if self.kind == "chain":
             first = self.children[0]
             return (f"({first})" if first.kind == "pipe" else str(first)) + self.text
-        if self.kind in ("if", "range", "with", "template"):
-            return f"{{{{{self.kind} {self.children[0] if self.children else ''}}}}}"
+        if self.kind == "template":
+            return f"{{{{template {quoted(self.text)}{f' {self.children[0]}' if self.children else ''}}}}}"
         return self.text
 
 
@@ -195,7 +195,8 @@ class _Parser:
         return body
 
     def template(self, word: Token) -> Node:
-        node = Node("template", word.position, self.name(f"{word.kind} clause"))
+        position = self.peek_word().position
+        node = Node("template", position, self.name(f"{word.kind} clause"))
         if word.kind == "block":
             node.children.append(self.pipeline("block clause", "right"))
             self.defined.setdefault(node.text, self.separate("block"))

@@ -143,7 +143,7 @@ def _token(text: str, place: int, line: int) -> tuple[Token, int]:
         while end < len(text) and (text[end] == "_" or text[end].isalnum()):
             end += 1
         word = text[place:end]
-        if word != "." and end < len(text) and text[end] not in _SPACES + ".,|:=)(" and not text.startswith("}}", end):
+        if end < len(text) and text[end] not in _SPACES + ".,|:=)(" and not text.startswith("}}", end):
             raise SyntaxFault(f"bad character U+{ord(text[end]):04X} {_rune(text[end])}", line)
         kind = "field" if letter == "." and len(word) > 1 else {".": "dot", "$": "variable"}.get(letter, "identifier")
         if kind == "identifier":
