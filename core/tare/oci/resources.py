@@ -11,8 +11,9 @@ DEFAULT_PERIOD = 100_000
 """Microseconds of a CPU quota's period, as in Docker and the kernel."""
 
 _ULIMITS = frozenset(
-    ("as", "core", "cpu", "data", "fsize", "locks", "memlock", "msgqueue", "nice", "nofile", "nproc", "rss", "rtprio")
-    + ("rttime", "sigpending", "stack")
+    """
+    as core cpu data fsize locks memlock msgqueue nice nofile nproc rss rtprio rttime sigpending stack
+    """.split()
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -127,7 +128,10 @@ class NsRuntime:
         return lines
 
     def close(self) -> None:
-        """Nothing is held."""
+        """The parent group goes when no container is left in it."""
+        for tree in self._host.trees:
+            with contextlib.suppress(OSError):
+                os.rmdir(tree.path + self._parent)
 
     def _directories(self, plan: Mapping[str, Any]) -> list[str]:
         unified = self._unified(plan)

@@ -150,10 +150,10 @@ def cgroup_path(bundle: Bundle, host: Host) -> str:
     path: str = bundle.spec.get("linux", {}).get("cgroupsPath", "") or f"{host.parent}/{bundle.id}"
     if ":" in path:
         raise Unsupported(f"the cgroup path {path} is systemd's form", subject=path, hint="use the cgroupfs form, /parent/name")
-    clean = os.path.normpath("/" + path)
+    clean = os.path.normpath("/" + path.lstrip("/"))
     if clean == "/":
         raise Invalid(f"the cgroup path {path} names the root", subject=path)
-    return clean if not clean.startswith("//") else clean[1:]
+    return clean
 
 
 def placement(host: Host, path: str, resources: Mapping[str, Any] | None) -> dict[str, Any]:
