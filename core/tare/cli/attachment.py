@@ -70,7 +70,8 @@ class Attachment:
         return exit_code(self.exit.value())
 
     def proxy_signals(self) -> None:
-        if not self.tty:
+        """Where our terminal becomes the container's, keys travel as bytes and no signal is meant for it."""
+        if not self.tty or "stdin" not in self.wanted:
             signals.proxy(self.client, self.ref)
 
     def _resize(self) -> Callable[[int, int], None]:

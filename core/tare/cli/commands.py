@@ -83,7 +83,7 @@ class Group(click.Group):
         name, *rest = options.words
         command = self.get_command(ctx, name)
         if command is None:
-            raise _Wrong(_unknown(self, name), ctx, "")
+            raise _missing(self, name, ctx)
         ctx.meta["tare.command"] = (name, command, rest)
         return []
 
@@ -133,6 +133,13 @@ class _Wrong(click.UsageError):
         return f"{text}\n\nSee '{path} --help'."
 
 
+class _NotYet(_Wrong):
+    """A command of Docker's that tare is to have: there is no help to point to."""
+
+    def describe(self) -> str:
+        return f"tare: {self.message}"
+
+
 def root() -> Group:
     """The whole tree."""
     return Group("", registry.PLAIN, "A container engine for Linux")
@@ -179,16 +186,17 @@ def _row(flag: Flag) -> tuple[str, str]:
     return f"{short}--{flag.name} {kind}".rstrip(), flag.help
 
 
-def _unknown(group: Group, name: str) -> Misused:
+def _missing(group: Group, name: str, ctx: click.Context) -> _Wrong:
     path = f"{group.path} {name}".strip()
     if path in registry.NOT_YET:
         cure = registry.NOT_YET[path]
-        return Misused(f"`tare {path}` is not available yet" + (f"\n  {cure}" if cure else ""), 1)
+        text = f"`tare {path}` is not available yet" + (f"\n  {cure}" if cure else "")
+        return _NotYet(Misused(text, 1), ctx, "")
     from difflib import get_close_matches
 
     near = get_close_matches(name, [*group.members, *([] if group.path else registry.GROUPS)], 1)
     guess = f"; did you mean `tare {f'{group.path} {near[0]}'.strip()}`?" if near else ""
-    return Misused(f"'{path}' is not a tare command{guess}", 1)
+    return _Wrong(Misused(f"'{path}' is not a tare command{guess}", 1), ctx, "")
 
 
 def _version() -> str:

@@ -79,7 +79,7 @@ def client_of(globals_: Options) -> Client:
     hosts = globals_.many("host")
     if len(hosts) > 1:
         raise Misused("specify only one -H")
-    text = hosts[0] if hosts else variable("TARE_HOST")
+    text = hosts[0] if hosts else variable("TARE_HOST") or ""
     address = parse(text)
     return Client(address, _start if address.text == DEFAULT else _explain)
 

@@ -51,7 +51,7 @@ def filters(words: list[str]) -> str:
 
 def time_zone() -> str:
     """Our time zone's name in the IANA database, or seconds east of UTC where it has none."""
-    name = variable("TZ").removeprefix(":")
+    name = (variable("TZ") or "").removeprefix(":")
     if not name:
         try:
             name = posix.readlink("/etc/localtime")
@@ -91,7 +91,7 @@ def show(call: Call, noun: str, asked: Query) -> int:
 
 def rendered(noun: str, rows: list[dict[str, Any]], asked: dict[str, Any]) -> str:
     import time
-    from datetime import datetime
+    from datetime import UTC, datetime
 
     from tare.present import listing
 
@@ -102,5 +102,5 @@ def rendered(noun: str, rows: list[dict[str, Any]], asked: dict[str, Any]) -> st
         no_trunc=bool(asked.get("no-trunc")),
         quiet=bool(asked.get("quiet")),
         now=time.time(),
-        tz=datetime.now().astimezone().tzinfo,
+        tz=datetime.now().astimezone().tzinfo or UTC,
     )

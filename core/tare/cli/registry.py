@@ -72,6 +72,10 @@ NOT_YET: dict[str, str] = {
     "container commit": "", "container cp": "", "container diff": "", "container export": "", "container stats": "",
     "container update": "", "network create": "", "network connect": "", "network disconnect": "", "network rm": "",
     "network prune": "", "system prune": "use `tare container prune` and `tare image prune`",
+    **{
+        f"plugin {name}": "tare's plugins are Python packages: install one with pip, then `tare plugin ls`"
+        for name in ("create", "disable", "enable", "install", "push", "rm", "remove", "set", "upgrade")
+    },
 }  # fmt: skip
 """Commands that Docker's client has and tare is to have; the text says what to do meanwhile."""
 

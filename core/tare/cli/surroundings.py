@@ -5,7 +5,7 @@ from __future__ import annotations
 import posix
 
 
-def variable(name: str, default: str = "") -> str:
-    """An environment variable, its undecodable bytes as surrogates (PEP 383)."""
+def variable(name: str) -> str | None:
+    """An environment variable or None, its undecodable bytes as surrogates (PEP 383)."""
     value = posix.environ.get(name.encode())
-    return default if value is None else value.decode("utf-8", "surrogateescape")
+    return None if value is None else value.decode("utf-8", "surrogateescape")

@@ -146,13 +146,13 @@ class Call:
     def value(self) -> Any:
         """The body's JSON value, None for an empty body."""
         data = self.body()
-        return quickjson.loads(data) if data.strip() else None
+        return _json(data) if data.strip() else None
 
     def values(self) -> Iterator[Any]:
         """One JSON value a line, as they arrive."""
         for line in lines(self.answer().chunks()):
             if line.strip():
-                yield quickjson.loads(line)
+                yield _json(line)
 
     def stream(self) -> tuple[Connection, str]:
         """The connection as a raw stream (its ``buffer`` holds what has come already) and the stream's media type."""
@@ -168,6 +168,13 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield from whole
     if rest:
         yield rest
+
+
+def _json(data: bytes) -> Any:
+    try:
+        return quickjson.loads(data)
+    except ValueError:
+        raise Internal(f"the daemon's answer is not JSON: {data[:60].decode('utf-8', 'replace')!r}") from None
 
 
 def _word(value: str | int | bool | None) -> str:

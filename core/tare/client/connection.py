@@ -122,7 +122,7 @@ class Response:
         if self.headers.get("transfer-encoding", "").lower() == "chunked":
             return self._chunked()
         if "content-length" in self.headers:
-            return self._sized(int(self.headers["content-length"]))
+            return self._sized(_count(self.headers["content-length"], 10))
         return self._until_end()
 
     def _sized(self, left: int) -> Iterator[bytes]:
@@ -135,7 +135,7 @@ class Response:
             yield piece
 
     def _chunked(self) -> Iterator[bytes]:
-        while size := int(self._line().partition(b";")[0], 16):
+        while size := _count(self._line().partition(b";")[0], 16):
             yield from self._sized(size)
             self._line()
         while self._line():
@@ -154,6 +154,13 @@ class Response:
         while connection.buffer or connection.more():
             piece, connection.buffer = connection.buffer, b""
             yield piece
+
+
+def _count(text: str | bytes, base: int) -> int:
+    try:
+        return int(text, base)
+    except ValueError:
+        raise Unavailable("the daemon's answer is garbled") from None
 
 
 def _connect(address: Address) -> _socket.socket:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tare.cli import listings
+from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import system
 
@@ -11,7 +12,12 @@ if TYPE_CHECKING:
     from tare.cli.flags import Options
     from tare.client.client import Client
 
-FLAGS = (listings.FORMAT, listings.NO_TRUNC, listings.QUIET)
+FLAGS = (
+    Flag("filter", "f", "filter", "Show only what matches", refused=True),
+    listings.FORMAT,
+    listings.NO_TRUNC,
+    listings.QUIET,
+)
 
 
 def plugin_ls(options: Options, client: Client) -> int:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-
+from tare.cli.surroundings import variable
 from tare.errors import Invalid
 
 
@@ -17,8 +16,8 @@ def environment(given: list[str], files: list[str]) -> list[str]:
     for word in [*words, *given]:
         if "=" in word:
             found.append(word)
-        elif word in os.environ:
-            found.append(f"{word}={os.environ[word]}")
+        elif (ours := variable(word)) is not None:
+            found.append(f"{word}={ours}")
     return found
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-
 from tare.cli.values import Misspelled, boolean, size
 from tare.errors import Invalid
 
@@ -29,8 +27,17 @@ def volumes(words: list[str]) -> tuple[list[str], dict[str, Any]]:
             anonymous[word] = {}
             continue
         source, rest = word.split(":", 1)
-        binds.append(f"{os.path.abspath(source)}:{rest}" if source.startswith(".") else word)
+        binds.append(f"{_absolute(source)}:{rest}")
     return binds, anonymous
+
+
+def _absolute(source: str) -> str:
+    """Only what begins with a dot is a path relative to us: other words are names of volumes."""
+    if not source.startswith("."):
+        return source
+    from os.path import abspath
+
+    return abspath(source)
 
 
 def tmpfs(words: list[str]) -> dict[str, str]:
@@ -62,7 +69,7 @@ def _member(found: dict[str, Any], key: str, value: str) -> None:
     if key == "type":
         found["Type"] = value.lower()
     elif key in ("source", "src"):
-        found["Source"] = os.path.abspath(value) if value.startswith(".") else value
+        found["Source"] = _absolute(value)
     elif key in ("target", "dst", "destination"):
         found["Target"] = value
     elif key in ("readonly", "ro"):
