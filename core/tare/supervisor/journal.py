@@ -94,29 +94,30 @@ class Journal:
 
     def _send(self, parts: list[bytes]) -> bool:
         if not self._queue:
-            try:
-                if not self._logger.channel.open or self._logger.channel.send_raw(parts):
-                    return True
-            except OSError as error:
-                note(f"logger: {error}")
+            if self._try(parts):
                 return True
-            self._logger.channel.when_writable(self._writable)
+            if self._logger.channel.open:
+                self._logger.channel.when_writable(self._writable)
             self._watch()
         self._queue.append(parts)
         return False
+
+    def _try(self, parts: list[bytes]) -> bool:
+        try:
+            return self._logger.channel.open and self._logger.channel.send_raw(parts)
+        except OSError:
+            return False  # It has just died; the next one gets it.
 
     def _writable(self) -> None:
         self._seen += 1
         if self._hung:
             self._hung = False
-            note(f"logger: it writes again; {self._dropped} bytes of output were dropped")
+            note(f"logger: it has recovered; {self._dropped} bytes of output were dropped")
             self._dropped = 0
         while self._queue:
-            try:
-                if not self._logger.channel.send_raw(self._queue[0]):
+            if not self._try(self._queue[0]):
+                if self._logger.channel.open:
                     self._logger.channel.when_writable(self._writable)
-                    return
-            except OSError:
                 return
             self._queue.popleft()
         self._free()
@@ -153,10 +154,7 @@ class Journal:
             answer(None)
 
     def _lost(self) -> None:
-        self._queue.clear()
-        self._hung = False
         self._refuse("the logger has died and is started again")
-        self._free()
 
     def _refuse(self, why: str) -> None:
         asked, self._asked = self._asked, {}
@@ -164,5 +162,6 @@ class Journal:
             answer(Unavailable(why))
 
     def _started(self) -> None:
-        for wish in self._logs.values():
-            self._tell("open", wish)
+        # Before everything that waits for a logger which knows its files.
+        self._queue.extendleft([messages.encode("open", 0, wish)[0]] for wish in self._logs.values())
+        self._logger.channel.when_writable(self._writable)

@@ -47,7 +47,9 @@ class Logger:
             log.dropped = 0
 
     def open(self, body: Body) -> None:
-        """``open``."""
+        """``open``; told twice when a logger is started again."""
+        if body["log"] in self._logs:
+            return
         wanted = FORMATS[body["driver"]]
         try:
             self._logs[body["log"]] = wanted(body["path"], body["max_size"], body["max_file"])

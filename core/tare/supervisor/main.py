@@ -130,6 +130,10 @@ class Supervisor:
         self.ports.stop()
         for template in self.templates.values():
             template.stop()
+        # Whoever waits for our end may rely on it that what was to be written or deleted is.
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.waitpid(-1, 0)
 
     def _accept(self, sock: socket.socket, requests: Requests) -> None:
         try:
@@ -180,8 +184,7 @@ def _open(exec_root: str) -> tuple[Supervisor, socket.socket]:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     kernel.become_subreaper()
-    kernel.unshare(kernel.CLONE_NEWNS)
-    mounts.mount("", "/", flags=mounts.MS_REC | mounts.MS_SLAVE)
+    _leave_mounts()
     supervisor = Supervisor(exec_root, soft)
     supervisor.adopt()
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -192,3 +195,11 @@ def _open(exec_root: str) -> tuple[Supervisor, socket.socket]:
     sock.listen(16)
     os.chdir("/")
     return supervisor, sock
+
+
+def _leave_mounts() -> None:
+    """A mount namespace of its own, which hears of the host's mounts: a disk that is mounted later must be there for ``-v``.
+    Where the host shares its mounts with nobody (no systemd) there would be nothing to hear, so there it stays in the host's."""
+    if any(word.startswith("shared:") for one in mounts.mount_table() if one.target == "/" for word in one.optional):
+        kernel.unshare(kernel.CLONE_NEWNS)
+        mounts.mount("", "/", flags=mounts.MS_REC | mounts.MS_SLAVE)

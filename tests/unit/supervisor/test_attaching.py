@@ -12,7 +12,7 @@ import pytest
 
 from tare.errors import Conflict
 
-from .conftest import DEADLINE, Peer, everything, eventually, frames, until
+from .conftest import DEADLINE, Peer, eventually, everything, frames, until
 
 CTRL_P, CTRL_Q = b"\x10", b"\x11"
 
@@ -147,7 +147,7 @@ def test_a_client_that_does_not_read_holds_back_only_its_container(peer: Peer) -
     with pytest.raises(TimeoutError):
         peer.event("exit", "slow")
     peer.sock.settimeout(DEADLINE)
-    status = open(f"/proc/{peer.hello['pid']}/status").read()
+    status = Path(f"/proc/{peer.hello['pid']}/status").read_text()
     resident = int(status.partition("VmRSS:")[2].split()[0])
     assert resident < 40_000, "kB: what the client does not read stays in the pipe"
     assert len(everything(slow)) == 20_000_004
