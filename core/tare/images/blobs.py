@@ -15,7 +15,8 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from tare.errors import Internal, Invalid
@@ -100,16 +101,31 @@ class Blobs:
 
     def clear_sessions(self) -> None:
         """Delete what workers left that are no more."""
-        for name in os.listdir(self.ingest):
-            path = f"{self.ingest}/{name}"
-            lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                continue
-            finally:
-                os.close(lock)
-            shutil.rmtree(path, ignore_errors=True)
+        with self.sessions(fcntl.LOCK_EX):
+            for name in os.listdir(self.ingest):
+                path = f"{self.ingest}/{name}"
+                try:
+                    lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+                except FileNotFoundError:
+                    continue
+                try:
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    continue
+                finally:
+                    os.close(lock)
+                shutil.rmtree(path, ignore_errors=True)
+
+    @contextmanager
+    def sessions(self, how: int) -> Iterator[None]:
+        """Hold the lock of ``ingest`` itself: shared while a session is made and locked, exclusive while abandoned ones are
+        looked for, so that none is found between the two."""
+        directory = os.open(self.ingest, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(directory, how)
+            yield
+        finally:
+            os.close(directory)
 
 
 class Session:
@@ -118,9 +134,10 @@ class Session:
     def __init__(self, blobs: Blobs) -> None:
         self.blobs = blobs
         self.path = f"{blobs.ingest}/{secrets.token_hex(8)}"
-        os.mkdir(self.path, 0o700)
-        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        with blobs.sessions(fcntl.LOCK_SH):
+            os.mkdir(self.path, 0o700)
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
 
     def write(self, content: bytes) -> str:
         digest = digest_of(content)

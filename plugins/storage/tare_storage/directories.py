@@ -9,7 +9,8 @@ from tare.errors import Invalid
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 KEPT = 128
-MAX_DEPTH = 512
+MAX_DEPTH = 256
+"""Deepest nesting that a layer may have. Walks hold a descriptor and two frames of the stack for each level."""
 
 Missing = Callable[[int, bytes, bytes], None]
 """Called with (descriptor of the directory, name, whole path) for a name that is missing or no directory; it makes the

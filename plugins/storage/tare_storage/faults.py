@@ -6,7 +6,7 @@ import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from tare.errors import Exhausted, Internal, TareError, Unavailable
+from tare.errors import Exhausted, Internal, Invalid, TareError, Unavailable
 
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EMLINK, errno.EMFILE, errno.ENFILE)
 _BROKEN = (errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENXIO, errno.ESTALE)
@@ -19,6 +19,8 @@ def translated(doing: str, subject: str = "") -> Iterator[None]:
         yield
     except TareError:
         raise
+    except RecursionError:
+        raise Invalid(f"{doing}: its directories are nested too deep", subject=subject) from None
     except OSError as error:
         where = f" at {error.filename}" if error.filename else ""
         text = f"{doing}: {(error.strerror or str(error)).lower()}{where}"

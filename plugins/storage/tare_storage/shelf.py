@@ -97,16 +97,28 @@ class Shelf:
         """A locked directory in staging with its ``parent`` link. It is destroyed unless ``place`` has renamed it."""
         self.make()
         path = f"{self.root}/{STAGING}/{secrets.token_hex(8)}"
-        os.mkdir(path, 0o700)
-        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
+        with self._staging(fcntl.LOCK_SH):
+            os.mkdir(path, 0o700)
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
             if parent is not None:
                 os.symlink(parent, f"{path}/parent")
             yield path
         finally:
             os.close(lock)
             self.delete(path)
+
+    @contextmanager
+    def _staging(self, how: int) -> Iterator[None]:
+        """Hold the lock of staging itself: shared while an entry is made and locked, exclusive while abandoned ones are
+        looked for, so that none is found between the two."""
+        descriptor = os.open(f"{self.root}/{STAGING}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, how)
+            yield
+        finally:
+            os.close(descriptor)
 
     def place(self, staged: str, kind: str, id: str, *, durable: bool) -> bool:
         """Rename a staged directory to its final name. False when there is one already (ST-05)."""
@@ -193,8 +205,13 @@ class Shelf:
                 report.append(f"removed {kind[:-1]} {id}")
         for name in self._names(TRASH):
             self.delete(f"{self.root}/{TRASH}/{name}")
-        report += [f"removed unfinished {name}" for name in self._names(STAGING) if self._delete_abandoned(name)]
-        return report
+        abandoned: list[str] = []
+        if os.path.isdir(f"{self.root}/{STAGING}"):
+            with self._staging(fcntl.LOCK_EX):
+                abandoned = [name for name in self._names(STAGING) if self._is_abandoned(name)]
+        for name in abandoned:
+            self.delete(f"{self.root}/{STAGING}/{name}")
+        return report + [f"removed unfinished {name}" for name in abandoned]
 
     def _ancestors(self, id: str) -> list[str]:
         found: list[str] = []
@@ -205,14 +222,15 @@ class Shelf:
             parent = self.parent(f"{self.root}/{LAYERS}/{parent}")
         return found
 
-    def _delete_abandoned(self, name: str) -> bool:
-        path = f"{self.root}/{STAGING}/{name}"
-        lock = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    def _is_abandoned(self, name: str) -> bool:
+        try:
+            lock = os.open(f"{self.root}/{STAGING}/{name}", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            return False
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
         finally:
             os.close(lock)
-        self.delete(path)
         return True

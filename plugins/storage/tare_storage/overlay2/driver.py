@@ -206,7 +206,7 @@ class Overlay2:
             parent = self._shelf.parent(path)
             chain = "empty" if parent is None else self._chain(parent)
             try:
-                os.rmdir(f"{path}/work/work/incompat/volatile/dirty")
+                os.unlink(f"{path}/work/work/incompat/volatile/dirty")
                 os.rmdir(f"{path}/work/work/incompat/volatile")
             except FileNotFoundError:
                 pass
