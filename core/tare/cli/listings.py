@@ -100,6 +100,7 @@ def rendered(noun: str, rows: list[dict[str, Any]], asked: dict[str, Any]) -> st
         rows,
         format=asked.get("format") or None,
         no_trunc=bool(asked.get("no-trunc")),
+        human=asked.get("human") != "0",
         quiet=bool(asked.get("quiet")),
         now=time.time(),
         tz=datetime.now().astimezone().tzinfo or UTC,

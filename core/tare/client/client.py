@@ -150,14 +150,19 @@ class Call:
 
     def values(self) -> Iterator[Any]:
         """One JSON value a line, as they arrive."""
-        for line in lines(self.answer().chunks()):
-            if line.strip():
-                yield _json(line)
+        return values(self.answer())
 
     def stream(self) -> tuple[Connection, str]:
         """The connection as a raw stream (its ``buffer`` holds what has come already) and the stream's media type."""
         response = self.answer()
         return self.connection, response.media
+
+
+def values(response: Response) -> Iterator[Any]:
+    """One JSON value a line of a body, as they arrive."""
+    for line in lines(response.chunks()):
+        if line.strip():
+            yield _json(line)
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

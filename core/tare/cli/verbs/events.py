@@ -6,6 +6,7 @@ from tare.cli import listings, render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import system
+from tare.client.client import values
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,13 +25,12 @@ def events(options: Options, client: Client) -> int:
     from tare.cli.moments import moment
 
     asked = listings.query(options, ("since", moment(options.text("since"))), ("until", moment(options.text("until"))))
-    call = system.events(client, asked)
-    response = call.answer()
+    response = system.events(client, asked).answer()
     if response.media == "text/plain":
         for chunk in response.chunks():
             render.raw(1, chunk)
         return 0
-    for event in call.values():
+    for event in values(response):
         render.out(listings.rendered("events", [event], dict(asked)))
     return 0
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.cli import render
+from tare.cli import listings, render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import system
@@ -14,15 +14,12 @@ if TYPE_CHECKING:
 
 FLAGS = (
     Flag("format", "", "string", "Go template, 'table TEMPLATE' or 'json'"),
-    Flag("verbose", "v", "bool", "Show every image and container"),
+    Flag("verbose", "v", "bool", "Show every image and container", refused=True),
 )
 
 
 def system_df(options: Options, client: Client) -> int:
-    from tare.present import usage
-
-    found = system.disk_usage(client)
-    render.out(usage.render(found, verbose=options.flag("verbose"), format=options.text("format") or None))
+    render.out(listings.rendered("df", [system.disk_usage(client)], {"format": options.text("format")}))
     return 0
 
 
