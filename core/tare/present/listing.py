@@ -164,6 +164,8 @@ def _format(noun: Noun, rows: list[dict[str, Any]], format: str | None, quiet: b
         return noun.quiet
     if not format or format == "table":
         return noun.table(rows, view)
+    if view.digests and format.startswith("table") and "{{.Digest}}" not in format:
+        format += "\t{{.Digest}}"
     return "{{json .}}" if format == "json" else format
 
 
