@@ -101,6 +101,11 @@ def forbid_new_privileges() -> None:
     prctl(PR_SET_NO_NEW_PRIVS, 1)
 
 
+def hide() -> None:
+    """Only who has CAP_SYS_PTRACE may look into this process (/proc/PID/exe, mem, fd) until execve."""
+    prctl(PR_SET_DUMPABLE, 0)
+
+
 def die_with_parent(signal: int) -> None:
     """``signal`` comes when the parent thread ends."""
     prctl(PR_SET_PDEATHSIG, signal)

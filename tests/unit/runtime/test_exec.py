@@ -21,13 +21,12 @@ def running(stage: Stage) -> Iterator[Started]:
 
 
 def test_it_joins_every_namespace_and_the_cgroup(stage: Stage, running: Started) -> None:
-    script = "for n in mnt net pid uts ipc cgroup; do readlink /proc/self/ns/$n; done; cat /proc/self/cgroup"
-    outcome = stage.finish(stage.exec(running, "sh", "-c", script))
-    lines = outcome.out.splitlines()
-    assert lines[:6] == [
-        os.readlink(f"/proc/{running.ref.pid}/ns/{kind}") for kind in ("mnt", "net", "pid", "uts", "ipc", "cgroup")
-    ]
-    assert lines[6:] == Path(f"/proc/{running.ref.pid}/cgroup").read_text().splitlines()
+    inner = stage.exec(running, "sleep", "1000")
+    first, further = (Path(f"/proc/{each.ref.pid}") for each in (running, inner))
+    assert (further / "cgroup").read_text() == (first / "cgroup").read_text()
+    for kind in ("mnt", "net", "pid", "uts", "ipc", "cgroup"):
+        assert (first / "ns" / kind).readlink() == (further / "ns" / kind).readlink(), kind
+    assert stage.kill(inner) == 137
 
 
 def test_environment_user_directory_and_code(stage: Stage, running: Started) -> None:

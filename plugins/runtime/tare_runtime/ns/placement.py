@@ -11,7 +11,7 @@ import errno
 import os
 
 from tare.linux import cgroups, device_filter
-from tare.linux.process import setns, start_time
+from tare.linux.process import hide, setns, start_time
 from tare_runtime.ns.failure import Failure, failed, warn
 
 TYPE_CHECKING = False
@@ -38,6 +38,7 @@ def enter(
     places: list[tuple[str, tuple[tuple[str, tuple[str, ...]], ...] | None]], unified: dict[str, Any] | None, report: int
 ) -> None:
     """Make and enter every version 1 place, and see to it that this process is in its version 2 place."""
+    hide()  # processes of the container may see this one before it has become theirs
     for directory, settings in places:
         try:
             if settings is not None:
