@@ -133,12 +133,19 @@ def make_v2(root: str, path: str) -> None:
 
 
 def hand_down(directory: str) -> None:
-    """Enable for the children of a version 2 directory every needed controller that it has and does not pass on yet."""
+    """Enable for the children of a version 2 directory every needed controller that it has and does not pass on yet.
+
+    One that the kernel will not enable there (realtime processes, a partition) is left: whoever writes its limit finds
+    the file missing."""
     have = _read(f"{directory}/cgroup.controllers").split()
     passed = _read(f"{directory}/cgroup.subtree_control").split()
-    missing = [f"+{name}" for name in NEEDED if name in have and name not in passed]
-    if missing:
-        write(f"{directory}/cgroup.subtree_control", " ".join(missing))
+    for name in NEEDED:
+        if name in have and name not in passed:
+            try:
+                write(f"{directory}/cgroup.subtree_control", f"+{name}")
+            except OSError as error:
+                if error.errno not in (errno.EINVAL, errno.EBUSY, errno.EOPNOTSUPP):
+                    raise
 
 
 def enter_v2(directory: str) -> None:

@@ -301,6 +301,11 @@ def test_ulimits_within_the_hard_limit_are_exact_and_above_it_warn(stage: Stage)
     assert (outcome.out.split(), outcome.warnings) == (["100", "200"], [])
 
 
+def test_oom_score_adj(stage: Stage) -> None:
+    assert stage.do("cat", "/proc/self/oom_score_adj").out == "0\n"
+    assert stage.do("cat", "/proc/self/oom_score_adj", oom_score_adj=321).out == "321\n"
+
+
 def test_sysctls(stage: Stage) -> None:
     assert stage.sh("cat /proc/sys/kernel/msgmax", sysctls={"kernel.msgmax": "4321"}).out == "4321\n"
     assert stage.sh("cat /proc/sys/net/ipv4/ip_forward", sysctls={"net.ipv4.ip_forward": "1"}).out == "1\n"

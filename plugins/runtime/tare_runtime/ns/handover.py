@@ -26,12 +26,17 @@ if TYPE_CHECKING:
     from tare_runtime.ns.users import Identity
 
 _IGNORED: list[signal.Signals] = []
+_INHERITED: list[int] = []
+"""The oom_score_adj of the template, once it is known."""
 
 
-def remember_signals() -> None:
-    """Note (once, in the template) which signals Python or who started it ignores: the container must not."""
-    if not _IGNORED:
+def remember_inheritance() -> None:
+    """Note (once, in the template) what a clone inherits and the container must not have: the signals that Python or who
+    started it ignores, and the engine's oom_score_adj."""
+    if not _INHERITED:
         restore_hidden_signals()
+        with open("/proc/self/oom_score_adj", "rb", 0) as file:
+            _INHERITED.append(int(file.read(16)))
         _IGNORED.extend(each for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN)
 
 
@@ -98,7 +103,7 @@ def _limits(process: dict[str, Any], report: int) -> None:
             resource.setrlimit(number, (most if soft < 0 else min(soft, most), most))
             warn(report, f"ulimit {name}={soft}:{hard} is above what this host lets the engine give: {most} is used")
     adjustment = process["oom_score_adj"]
-    if adjustment:
+    if adjustment != _INHERITED[0]:
         try:
             write("/proc/self/oom_score_adj", str(adjustment))
         except OSError as error:

@@ -14,7 +14,7 @@ from tare.linux.paths import make_directory
 from tare.linux.process import CLONE_NEWCGROUP, set_domainname, set_hostname, unshare
 from tare_runtime.ns import placement, steps
 from tare_runtime.ns.failure import Failure, failed, give_up
-from tare_runtime.ns.handover import hand_over, remember_signals
+from tare_runtime.ns.handover import hand_over, remember_inheritance
 from tare_runtime.ns.terminal import open_terminal
 
 TYPE_CHECKING = False
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def before_clone(plan: dict[str, Any]) -> list[str]:
     """In the template: make the version 2 cgroup that the clone is born in. Returns warnings, raises TareError."""
-    remember_signals()
+    remember_inheritance()
     if not plan["unified"]:
         return []
     try:

@@ -10,7 +10,7 @@ import os
 
 from tare_runtime.ns import placement
 from tare_runtime.ns.failure import give_up
-from tare_runtime.ns.handover import hand_over, remember_signals
+from tare_runtime.ns.handover import hand_over, remember_inheritance
 from tare_runtime.ns.terminal import open_terminal
 
 TYPE_CHECKING = False
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 
 def before_clone(plan: dict[str, Any]) -> list[str]:
-    """In the template, once: which signals must not stay ignored."""
-    remember_signals()
+    """In the template, once: see what a clone inherits."""
+    remember_inheritance()
     return []
 
 
