@@ -30,7 +30,7 @@ class Companion:
     descriptor 0. ``started()`` is called after every start, so that the owner can tell it what it must know, ``lost()`` after
     every death."""
 
-    __slots__ = ("_hear", "_lost", "_started", "arguments", "born", "channel", "loop", "pid", "role", "wanted")
+    __slots__ = ("_hear", "_lost", "_started", "arguments", "born", "channel", "executable", "loop", "pid", "role", "wanted")
 
     def __init__(
         self,
@@ -40,10 +40,12 @@ class Companion:
         hear: Hear,
         started: Callable[[], None] | None = None,
         lost: Callable[[], None] | None = None,
+        executable: str = sys.executable,
     ) -> None:
         self.loop = loop
         self.role = role
         self.arguments = arguments
+        self.executable = executable
         self._hear = hear
         self._started = started
         self._lost = lost
@@ -57,7 +59,7 @@ class Companion:
             ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
             theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, BUFFER)
             self.pid = os.posix_spawn(
-                sys.executable,
+                self.executable,
                 command(self.role, self.arguments),
                 dict(os.environ),
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from tare.supervisor.attach import Client
     from tare.supervisor.messages import Body
     from tare.supervisor.process import Process
+    from tare.supervisor.start import Start
 
 PID_FILE = "supervisor.pid"
 
@@ -50,9 +51,10 @@ class Supervisor:
         self.cleaning = Cleaning(self.loop)
         self.ports = Ports(self.loop)
         self.ledger = Ledger(f"{exec_root}/processes")
+        self.shielded = _shielded(sys.executable)
         self.templates: dict[str, Template] = {}
         self.processes: dict[tuple[str, str], Process] = {}
-        self.starting: dict[tuple[str, str], Process] = {}
+        self.starting: dict[tuple[str, str], Start] = {}
         self.cloning = 0
         self.waiting: dict[tuple[str, str], list[Client]] = {}
         self.commands: dict[int, Callable[[int], None]] = {}
@@ -110,7 +112,7 @@ class Supervisor:
             if action is not None:
                 action(status)
                 continue
-            for process in (*self.processes.values(), *self.starting.values()):
+            for process in (*self.processes.values(), *(start.process for start in self.starting.values())):
                 if process.pid == pid and process.running:
                     process.reaped(status)
                     break
@@ -203,3 +205,15 @@ def _leave_mounts() -> None:
     if any(word.startswith("shared:") for one in mounts.mount_table() if one.target == "/" for word in one.optional):
         kernel.unshare(kernel.CLONE_NEWNS)
         mounts.mount("", "/", flags=mounts.MS_REC | mounts.MS_SLAVE)
+
+
+def _shielded(program: str) -> str:
+    """Another way to ``program``, by a read-only mount that lies nowhere. A container can reach the program of a process that is
+    about to exec in it, by /proc/PID/exe: through this mount it gets nothing that it could write (CVE-2019-5736)."""
+    try:
+        tree = mounts.open_tree(os.path.realpath(program), recursive=False)
+        mounts.set_attributes(tree, on=mounts.MOUNT_ATTR_RDONLY)
+    except OSError as error:
+        note(f"{program} cannot be shielded: {error.strerror}")
+        return program
+    return f"/proc/self/fd/{tree}"

@@ -122,7 +122,7 @@ class Requests:
         supervisor, body = self._supervisor, request.body
         name = body["runtime"]
         if name not in supervisor.templates:
-            supervisor.templates[name] = Template(supervisor.loop, name, supervisor.soft_files)
+            supervisor.templates[name] = Template(supervisor.loop, name, supervisor.soft_files, supervisor.shielded)
         supervisor.templates[name].prepare(
             body["entry"], body["path"], lambda said: request.reply(said if isinstance(said, TareError) else {})
         )
@@ -145,7 +145,7 @@ class Requests:
             request.reply(answer)
 
         start = Start(supervisor, body, request.take_fds(), supervisor.waiting.pop(key, []), answered)
-        supervisor.starting[key] = start.process
+        supervisor.starting[key] = start
         supervisor.cleaning.when_gone(launch["cgroups"], start.begin)
         return None
 
@@ -166,7 +166,9 @@ class Requests:
         )
         client.detached = lambda one: supervisor.tell("detached", {"container": key[0], "exec": key[1], "id": one.id})
         process = supervisor.processes.get(key)
-        if process is not None and process.exit is None:
+        if key in supervisor.starting:
+            supervisor.starting[key].attach(client)
+        elif process is not None and process.exit is None:
             process.join(client)
         else:
             supervisor.waiting.setdefault(key, []).append(client)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Answer = Callable[[Body | TareError], None]
 
 REPORT = 64 * 1024
-ENOENT, EACCES, ENOEXEC, ENOTDIR = 2, 13, 8, 20
+ENOENT = 2
 
 
 class Start:
@@ -45,6 +45,7 @@ class Start:
         self.launch: Body = body["launch"]
         self.answer = answer
         self.clients = clients
+        self._begun = False
         self.warnings: list[str] = []
         self._mounts = mounts
         self._report: socket.socket | None = None
@@ -67,6 +68,7 @@ class Start:
         try:
             self._open_log()
             self._open_stdio(theirs)
+            self._begun = True
             for client in self.clients:
                 self.process.join(client)
             self.clients = []
@@ -80,6 +82,13 @@ class Start:
             self._fail(Unavailable(f"cannot start a process: {error.strerror}"))
         finally:
             close_all([fd for fd in theirs.values() if fd != self.supervisor.nothing])
+
+    def attach(self, client: Client) -> None:
+        """A client that comes while the start is on its way."""
+        if self._begun:
+            self.process.join(client)
+        else:
+            self.clients.append(client)
 
     # Stdio ---------------------------------------------------------------------------------------------------------
 
@@ -282,13 +291,7 @@ def resize(terminal: int, rows: int, columns: int) -> None:
 
 
 def _refusal(stage: str, code: int, text: str) -> TareError:
-    """What a child that ``failed`` means to the user: the exit code is Docker's 127 or 126 where the command is to blame."""
-    lowered = text.lower()
-    exit_code = 125
-    if stage == "exec" or "executable file not found" in lowered:
-        if code == ENOENT or "not found" in lowered or "no such file" in lowered:
-            exit_code = 127
-        elif code in (EACCES, ENOEXEC, ENOTDIR) or "permission denied" in lowered:
-            exit_code = 126
-    kind = Internal if exit_code == 125 else Invalid
-    return kind(text, exit_code=exit_code)
+    """What a child that ``failed`` means to the user. At the stage ``exec`` the command is to blame: Docker's 127 and 126."""
+    if stage == "exec":
+        return Invalid(text, exit_code=127 if code == ENOENT else 126)
+    return Internal(text)

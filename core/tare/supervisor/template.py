@@ -16,7 +16,7 @@ import socket
 import sys
 
 from tare.errors import Internal, NotFound, TareError, Unavailable
-from tare.linux.process import CLONE_NEWPID, CLONE_PARENT, clone3, setns
+from tare.linux.process import CLONE_NEWPID, CLONE_PARENT, PR_SET_DUMPABLE, clone3, prctl, setns
 from tare.supervisor import messages
 from tare.supervisor.channel import close_all, fields
 from tare.supervisor.loop import report
@@ -163,6 +163,8 @@ def main(arguments: list[str]) -> None:
     """``template NAME SOFT``: the runtime's name (for ``ps``) and the soft limit on open files to give back."""
     soft, hard = int(arguments[1]), resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    # With the read-only mount that this program was started by: nobody in a container may look into it.
+    prctl(PR_SET_DUMPABLE, 0)
     gc.disable()
     control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, min(CONTROL, soft // 2))
     nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)

@@ -22,14 +22,20 @@ class Template:
 
     __slots__ = ("_asked", "_companion", "_entries", "_proven", "_runtime", "_serial")
 
-    def __init__(self, loop: Loop, runtime: str, soft_files: int) -> None:
+    def __init__(self, loop: Loop, runtime: str, soft_files: int, executable: str) -> None:
         self._runtime = runtime
         self._entries: dict[str, Body] = {}
         self._asked: dict[int, Answer] = {}
         self._serial = 0
         self._proven = False
         self._companion = Companion(
-            loop, "template", (runtime, str(soft_files)), self._hear, started=self._started, lost=self._lost
+            loop,
+            "template",
+            (runtime, str(soft_files)),
+            self._hear,
+            started=self._started,
+            lost=self._lost,
+            executable=executable,
         )
         self._companion.start()
 

@@ -133,6 +133,21 @@ def test_the_child_holds_nothing_but_what_it_was_given(peer: Peer, tmp_path: Pat
     peer.exit("c")
 
 
+def test_a_template_gives_nobody_a_program_to_write(peer: Peer) -> None:
+    (template,) = [pid for pid in children(peer.hello["pid"]) if b"\0template\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    # The file is busy now; what counts is that it stays read-only by this way when it no longer is.
+    assert os.statvfs(f"/proc/{template}/exe").f_flag & os.ST_RDONLY
+
+
+def test_a_client_that_comes_during_the_start(peer: Peer) -> None:
+    serial = peer.send("start", **peer.start_body("c", "sh", "-c", "read x; echo $x", stdin=True, stdin_once=True))
+    client = peer.attach("c")
+    peer.answer(serial)
+    client.sendall(b"hello\n")
+    assert frames(everything(client)) == {1: b"hello\n"}
+    peer.exit("c")
+
+
 def test_a_large_plan_travels(peer: Peer) -> None:
     body = peer.start_body("c", "sh", "-c", 'test ${#0} = 100000', "x" * 100_000, plan={"ballast": "y" * 500_000})
     serial = peer.send("start", **body)
