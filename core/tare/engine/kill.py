@@ -40,7 +40,7 @@ async def kill(engine: Engine, ref: str, signal: str = "SIGKILL") -> None:
 async def send(engine: Engine, container: Container, signal: int) -> None:
     """Quietly succeeds when the process has just ended: its exit is on the way."""
     try:
-        await engine.supervision.ask("signal", {"container": container.id, "exec": "", "signal": signal})
+        await engine.supervision.ask("signal", {"container": container.id, "exec": "", "signal": int(signal)})
     except NotFound:
         return
     if container.state.status == "paused" and signal == signals.SIGKILL:
