@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tare.errors import Invalid
 from tare.present import tables
-from tare.present.go_values import Struct, json
+from tare.present.go_values import Struct, json, show
 from tare.present.template import Template
 from tare.present.template_functions import HEADER_FUNCTIONS
 
@@ -147,10 +147,14 @@ def render(
     heading = chosen.startswith("table")
     text = chosen.removeprefix("table").strip(" ").replace("\\t", "\t").replace("\\n", "\n")
     template = _template(text)
-    body = "".join(
-        template.render(_Row(known, row, view), complaint=known.complaint) + "\n"
-        for row in (known.prepare(rows, view) if known.prepare else rows)
-    )
+    prepared = known.prepare(rows, view) if known.prepare else rows
+    simple = template.fields()
+    if simple and all(field in known.fields for _, field in simple[:-1]):
+        makers = [(before, known.fields[field][1]) for before, field in simple[:-1]]
+        end = simple[-1][0] + "\n"
+        body = "".join("".join([before + show(make(row, view)) for before, make in makers]) + end for row in prepared)
+    else:
+        body = "".join(template.render(_Row(known, row, view), complaint=known.complaint) + "\n" for row in prepared)
     if not heading:
         return body
     first = template.render(_Heading(known), functions=HEADER_FUNCTIONS, complaint=known.complaint)

@@ -30,6 +30,21 @@ class Template:
             raise Invalid(f"template parsing error: {fault}", subject=text) from None
         self._text = text
 
+    def fields(self) -> list[tuple[str, str]] | None:
+        """(text before, field) pairs, the last field empty, where the template is nothing but ``{{.Field}}`` and text."""
+        pairs, before = [], ""
+        for node in self._body:
+            if node.kind == "text":
+                before += node.text
+                continue
+            pipe = node.children[0] if node.kind == "action" else None
+            operands = pipe.children[0].children if pipe and not pipe.declared and len(pipe.children) == 1 else []
+            if len(operands) != 1 or operands[0].kind != "field" or len(operands[0].path) != 1:
+                return None
+            pairs.append((before, operands[0].path[0]))
+            before = ""
+        return [*pairs, (before, "")]
+
     def render(
         self,
         value: Any,

@@ -36,6 +36,8 @@ class Token:
 
 def quoted(text: str) -> str:
     """As Go's %q writes a string."""
+    if text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
     out = ['"']
     for letter in text:
         code = ord(letter)

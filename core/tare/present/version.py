@@ -7,7 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from typing import Any
 
-_CLIENT = (("Version", "Version"), ("GoVersion", "Go version"), ("GitCommit", "Git commit"), ("BuildTime", "Built"))
+_CLIENT = (("GoVersion", "Go version"), ("GitCommit", "Git commit"), ("BuildTime", "Built"))
 _DETAILS = (
     ("GoVersion", "Go version"),
     ("PythonVersion", "Python version"),
@@ -22,7 +22,7 @@ def render(value: Mapping[str, Any]) -> str:
     lines = ["Client:", _line(1, "Version", client.get("Version", ""))]
     spoken, own = client.get("ApiVersion", ""), client.get("DefaultAPIVersion", "")
     lines.append(_line(1, "API version", f"{spoken} (downgraded from {own})" if own and own != spoken else spoken))
-    lines += [_line(1, label, client[key]) for key, label in _CLIENT[1:] if client.get(key)]
+    lines += [_line(1, label, client[key]) for key, label in _CLIENT if client.get(key)]
     lines.append(_line(1, "OS/Arch", f"{client.get('Os', '')}/{client.get('Arch', '')}"))
     lines.append(_line(1, "Context", client.get("Context") or "default"))
     if server:
