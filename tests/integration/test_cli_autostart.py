@@ -1,0 +1,59 @@
+"""No daemon runs: ``tare`` starts one, says so, and says what is in the way when it must not."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+
+from .conftest import BIN
+
+# A host of its own to be a newcomer on: its processes, mounts and network end with the first process in it.
+HOST = """
+mount -t tmpfs run /run && mount -t tmpfs lib /var/lib && mount -t tmpfs etc /mnt && ip link set lo up || exit 99
+"""
+
+
+def newcomer(script: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("TARE", "DOCKER"))}
+    return subprocess.run(
+        ["unshare", "--mount", "--pid", "--net", "--ipc", "--fork", "--mount-proc", "sh", "-c", HOST + script],
+        env={**kept, "PATH": f"{BIN}:{kept['PATH']}", **environment},
+        capture_output=True,
+        text=True,
+        timeout=90,
+    )
+
+
+def test_the_first_command_starts_a_daemon(engine: object) -> None:
+    done = newcomer("tare images -q; tare version -f '{{.Server.Version}}'; cat /run/tare.pid; test -s /run/tare/tared.log")
+    assert done.returncode == 0, done.stderr
+    notes = [line for line in done.stderr.splitlines() if line.startswith("tare: no daemon")]
+    version, pid = done.stdout.split()
+    assert notes == [f"tare: no daemon at /run/tare/tare.sock, started one (pid {pid}; log /run/tare/tared.log)"]
+    assert version
+
+
+def test_a_daemon_that_cannot_start_says_why(engine: object) -> None:
+    done = newcomer("mkdir -p /run/c/tare && mount --bind /run/c /etc && echo colour=1 >/etc/tare/daemon.toml; tare ps")
+    assert done.returncode == 1
+    assert done.stderr.startswith("tare: the daemon did not start: /etc/tare/daemon.toml:1: colour")
+    assert done.stderr.endswith("  its log is /run/tare/tared.log\n")
+
+
+def test_it_may_be_forbidden() -> None:
+    done = newcomer("tare ps; test ! -e /run/tare && exit 7", TARE_NO_AUTOSTART="1")
+    assert done.returncode == 7
+    assert done.stderr.splitlines() == [
+        "tare: no daemon runs at /run/tare/tare.sock",
+        "  start it with `tared`; TARE_NO_AUTOSTART forbids me to",
+    ]
+
+
+def test_who_is_not_root_is_told_what_to_do() -> None:
+    as_nobody = "setpriv --reuid 65534 --regid 65534 --clear-groups tare ps"
+    done = newcomer(as_nobody)
+    assert done.returncode == 1
+    assert done.stderr.startswith("tare: no daemon runs at /run/tare/tare.sock\n  start it as root")
+    done = newcomer(f"mkdir -m 700 /run/tare; touch /run/tare/tare.sock; {as_nobody}")
+    assert done.returncode == 1
+    assert done.stderr.startswith("tare: permission denied at unix:///run/tare/tare.sock\n  become root, or join its group")
