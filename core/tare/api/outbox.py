@@ -39,7 +39,11 @@ class Outbox:
         """Wait until everything taken so far is with the kernel."""
         while self._pieces or self._sending:
             self._start()
-            if self._sending:
+            if self._sending and self._sending.done():
+                # Its callback has not run yet, and awaiting what is done never lets it.
+                self._sending.result()
+                self._sent(self._sending)
+            elif self._sending:
                 await asyncio.shield(self._sending)
 
     async def close(self) -> None:
@@ -63,5 +67,5 @@ class Outbox:
             await self._loop.sock_sendall(self._sock, data)
 
     def _sent(self, task: asyncio.Task[None]) -> None:
-        if task.cancelled() or task.exception() is None:
+        if task is self._sending and (task.cancelled() or task.exception() is None):
             self._sending = None

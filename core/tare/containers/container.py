@@ -25,7 +25,8 @@ class Container:
 
     ``config`` is what was asked for, ``image_config`` what the image adds; ``args`` the merged command line,
     ``env`` the merged environment, ``working_dir``, ``user``, ``stop_signal`` and ``labels`` likewise merged.
-    ``storage``, ``runtime`` and ``log_driver`` are the names chosen (never empty). ``directory`` holds the container's
+    ``storage``, ``runtime`` and ``log_driver`` are the names chosen (never empty), ``log_options`` the log's merged options,
+    ``init`` the host path of an init program or ``""``. ``directory`` holds the container's
     hosts, hostname, resolv.conf and log. ``connections`` is keyed by network name; empty while it does not run, but
     ``last_bindings`` keeps what ports it had.
     """
@@ -46,6 +47,8 @@ class Container:
     storage: str
     runtime: str
     log_driver: str
+    log_options: dict[str, str]
+    init: str
     directory: str
     state: ContainerState = field(default_factory=ContainerState)
     connections: dict[str, Connection] = field(default_factory=dict)

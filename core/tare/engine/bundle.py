@@ -43,6 +43,8 @@ async def prepare(engine: Engine, container: Container, attachments: tuple[Attac
         attachments=attachments,
         joins=joins(engine, container),
         files=write_files(engine, container, attachments),
+        rows=container.config.console_size[0],
+        columns=container.config.console_size[1],
     )
 
 
@@ -89,6 +91,7 @@ def request(engine: Engine, container: Container) -> oci.SpecRequest:
         uts_mode=config.uts_mode,
         cgroupns_mode=config.cgroupns_mode or settings.cgroups.namespace,
         read_only=config.read_only,
+        init=container.init,
         annotations=config.annotations,
     )
 
@@ -133,10 +136,10 @@ def write_files(engine: Engine, container: Container, attachments: tuple[Attachm
     host = config.network == "host"
     dns = engine.settings.dns
     addresses = [a for attachment in attachments for a in (attachment.address, attachment.address6) if a]
-    gateway = next((attachment.gateway for attachment in attachments if attachment.gateway), "127.0.0.1" if host else "")
+    gateway = host_gateway(engine, attachments)
     servers = config.dns or tuple(dns.servers) or tuple(s for attachment in attachments for s in attachment.nameservers)
     texts = {
-        "hosts": host_hosts(config.extra_hosts)
+        "hosts": host_hosts(config.extra_hosts, gateway)
         if host
         else files.hosts(addresses, container.hostname, config.domainname, config.extra_hosts, gateway),
         "hostname": f"{container.hostname}\n",
@@ -149,15 +152,26 @@ def write_files(engine: Engine, container: Container, attachments: tuple[Attachm
     return {f"/etc/{name}": f"{directory}/{name}" for name in texts}
 
 
-def host_hosts(extra: tuple[str, ...]) -> str:
+def host_gateway(engine: Engine, attachments: tuple[Attachment, ...]) -> str:
+    """What ``host-gateway`` stands for: what the daemon is told, else the network's gateway, on the host itself loopback."""
+    for address in engine.settings.network.host_gateway_ips:
+        return address
+    for attachment in attachments:
+        if attachment.namespace == "host":
+            return "127.0.0.1"
+        if attachment.gateway:
+            return attachment.gateway
+    return ""
+
+
+def host_hosts(extra: tuple[str, ...], gateway: str) -> str:
     """On the host's network the host's own /etc/hosts holds, with what was asked for after it."""
     try:
         with open("/etc/hosts", encoding="utf-8", errors="surrogateescape") as file:
             text = file.read()
     except OSError:
         text = files.LOOPBACK
-    lines = [f"{address}\t{name}\n" for name, address in map(files.split_host, extra)]
-    return text + "".join(lines).replace("host-gateway", "127.0.0.1")
+    return text + "".join(files.extra_lines(extra, gateway))
 
 
 def make_source(path: str) -> None:

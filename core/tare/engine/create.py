@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from tare.containers import merge, names
+from tare.containers import logging, merge, names
 from tare.containers.container import Container
 from tare.drivers.network import SupportsPublish
 from tare.drivers.storage import SupportsQuota
@@ -18,12 +18,12 @@ from tare.engine.persist import announce, save
 from tare.errors import Invalid, NotFound, Unsupported
 from tare.model.container import ContainerConfig
 from tare.networks.predefined import name_of
+from tare.oci import init as inits
 from tare.oci import spec as oci
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
-LOG_DRIVERS = ("local", "json-file", "none")
 
 
 async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[str, tuple[str, ...]]:
@@ -37,12 +37,16 @@ async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
     config = merge.with_exposed(config, image.config)
     args = merge.arguments(config, image.config)
     env = merge.environment(config, image.config)
-    warnings = check(engine, config)
+    log = engine.settings.containers.log
+    log_driver, log_options = logging.choose(config.log_driver, config.log_options, log.driver, log.opts)
+    warnings = check(config)
     storage = await engine.roster.open("storage", config.storage_driver or engine.default_storage)
     runtime = await engine.roster.open("runtime", config.runtime or engine.settings.runtime.default)
     if config.storage_options and not storage.supports(SupportsQuota):
         raise Unsupported(f"--storage-opt is not supported by the storage driver {storage.name}")
     warnings += await check_network(engine, config)
+    wants_init = engine.settings.containers.init if config.init is None else config.init
+    init = inits.find(engine.settings.containers.init_path) if wants_init else ""
 
     id = names.new_id()
     name = name or names.invent(engine.registry.taken)
@@ -71,7 +75,9 @@ async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
             labels=merge.labels(config, image.config),
             storage=storage.name,
             runtime=runtime.name,
-            log_driver=config.log_driver or engine.settings.containers.log.driver,
+            log_driver=log_driver,
+            log_options=log_options,
+            init=init,
             directory=directory,
             changed_by=changed_by,
         )
@@ -92,14 +98,9 @@ def hostname(config: ContainerConfig, id: str) -> str:
     return id[:12]
 
 
-def check(engine: Engine, config: ContainerConfig) -> list[str]:
+def check(config: ContainerConfig) -> list[str]:
     """What can be refused without asking a driver. Returns warnings."""
     warnings: list[str] = []
-    log_driver = config.log_driver or engine.settings.containers.log.driver
-    if log_driver not in LOG_DRIVERS:
-        raise Unsupported(
-            f"log driver {log_driver} is not supported yet", subject=log_driver, hint=f"use one of {', '.join(LOG_DRIVERS)}"
-        )
     for bind in config.binds:
         if not bind.source.startswith("/"):
             raise Invalid(f"invalid mount path: '{bind.source}' mount path must be absolute", subject=bind.source)

@@ -106,7 +106,7 @@ async def start(
                 "stdin_once": True,
                 "log": None,
                 "exit_record": "",
-                "size": [0, 0],
+                "size": list(wish.console_size),
                 "mount_fds": [],
             },
         )

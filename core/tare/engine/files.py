@@ -22,7 +22,14 @@ UPSTREAM = "/run/systemd/resolve/resolv.conf"
 
 def hosts(addresses: Sequence[str], hostname: str, domainname: str, extra: Sequence[str], gateway: str) -> str:
     """The text of /etc/hosts. ``extra`` are ``HOST:IP`` or ``HOST=IP``; ``host-gateway`` stands for ``gateway``."""
-    lines = [LOOPBACK]
+    full = f"{hostname}.{domainname} {hostname}" if domainname else hostname
+    own = [f"{address}\t{full}\n" for address in addresses]
+    return "".join([LOOPBACK, *extra_lines(extra, gateway), *own])
+
+
+def extra_lines(extra: Sequence[str], gateway: str) -> list[str]:
+    """The lines of ``--add-host``. Raises Invalid."""
+    lines: list[str] = []
     for entry in extra:
         name, address = split_host(entry)
         if address == "host-gateway":
@@ -30,9 +37,7 @@ def hosts(addresses: Sequence[str], hostname: str, domainname: str, extra: Seque
                 raise Invalid(f"{entry}: this network has no host gateway", subject=entry, hint="name an address")
             address = gateway
         lines.append(f"{address}\t{name}\n")
-    full = f"{hostname}.{domainname} {hostname}" if domainname else hostname
-    lines.extend(f"{address}\t{full}\n" for address in addresses)
-    return "".join(lines)
+    return lines
 
 
 def split_host(entry: str) -> tuple[str, str]:

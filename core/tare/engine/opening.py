@@ -239,7 +239,7 @@ async def close_engine(engine: Engine) -> None:
         if entry.container.running:
             save(engine, entry.container, durable=True)
     publish(engine, "daemon", "shutdown", engine.instance, {})
-    engine.supervision.close()
+    await engine.supervision.leave()
     await engine.roster.close()
     await asyncio.to_thread(engine.store.close)
     engine.state.close()

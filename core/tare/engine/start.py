@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from tare.containers import logging
 from tare.containers.container import Container
 from tare.containers.registry import Entry
 from tare.containers.states import move
@@ -88,13 +89,8 @@ def request(container: Container, launch: Launch, bundle: Bundle, attachments: t
     config = container.config
     log = None
     if container.log_driver != "none":
-        options = config.log_options
-        log = {
-            "driver": container.log_driver,
-            "path": container.log_path,
-            "max_size": int(options.get("max-size", 0)),
-            "max_file": int(options.get("max-file", 1)),
-        }
+        max_size, max_file = logging.rotation(container.log_options)
+        log = {"driver": container.log_driver, "path": container.log_path, "max_size": max_size, "max_file": max_file}
     return {
         "container": container.id,
         "exec": "",
@@ -106,7 +102,7 @@ def request(container: Container, launch: Launch, bundle: Bundle, attachments: t
         "stdin_once": config.stdin_once,
         "log": log,
         "exit_record": os.path.join(container.directory, "exit"),
-        "size": [bundle.rows, bundle.columns],
+        "size": list(config.console_size),
         "mount_fds": [index for index, mount in enumerate(bundle.rootfs) if mount.fd >= 0],
     }
 

@@ -18,6 +18,8 @@ log = logging.getLogger(__name__)
 
 Body = dict[str, Any]
 
+STOP_DEADLINE = 10.0
+
 
 class Supervision:
     """Asks the supervisor and hears from it; finds or starts another when it is gone."""
@@ -31,6 +33,7 @@ class Supervision:
         self._asked: dict[int, asyncio.Future[Body]] = {}
         self._queue: list[tuple[str, int, Body, list[int]]] = []
         self._closed = False
+        self._gone = asyncio.Event()
         self.pid = 0
 
     async def connect(self) -> list[Body]:
@@ -38,6 +41,7 @@ class Supervision:
         sock = await asyncio.to_thread(spawn.connect_or_spawn, str(self._exec_root))
         sock.setblocking(False)
         self._sock = sock
+        self._gone.clear()
         asyncio.get_running_loop().add_reader(sock, self._readable)
         hello = await self.ask("hello", {"versions": [messages.OLDEST, messages.VERSION], "pid": os.getpid()})
         self.pid = int(hello["pid"])
@@ -130,6 +134,7 @@ class Supervision:
         loop.remove_writer(self._sock)
         self._sock.close()
         self._sock = None
+        self._gone.set()
         asked, self._asked = self._asked, {}
         for future in asked.values():
             if not future.done():
@@ -140,7 +145,12 @@ class Supervision:
                 with contextlib.suppress(OSError):
                     os.close(fd)
 
-    def close(self) -> None:
-        """Leave; the supervisor and every container go on."""
+    async def leave(self) -> None:
+        """Leave; the supervisor and every container go on. With no container to look after it ends as well."""
         self._closed = True
-        self._drop()
+        try:
+            async with asyncio.timeout(STOP_DEADLINE):
+                await self.ask("stop", {})
+                await self._gone.wait()
+        except (TareError, TimeoutError):
+            self._drop()
