@@ -136,9 +136,10 @@ class _Loading:
                 raise Invalid(f"the digest of {image['Config']} does not match its content", subject=image["Config"])
             document = decode(config, "the image configuration")
             layers = [self._layer(name, "") for name in image["Layers"]]
-            wanted = diff_ids(document)
             if "config" in image:
                 config, wanted = _with_layers(document, layers)
+            else:
+                wanted = diff_ids(document)
             if len(wanted) != len(layers):
                 raise Invalid(f"the image configuration names {len(wanted)} layers, manifest.json {len(layers)}")
             for name, layer, diff_id in zip(image["Layers"], layers, wanted, strict=True):

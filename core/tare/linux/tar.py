@@ -52,7 +52,11 @@ class Entry:
 
 
 class Reader:
-    """Iterate to get each Entry; between two of them, ``extents`` gives the content of the one before. Raises Damaged."""
+    """Iterate to get each Entry; between two of them, ``extents`` gives the content of the one before. Raises Damaged.
+
+    The end is two empty records, or the end of the source after an entry: there are tools that leave out the records, and the
+    padding of the last file too.
+    """
 
     def __init__(self, source: Source) -> None:
         self._read = source.read
@@ -71,7 +75,8 @@ class Reader:
     def __next__(self) -> Entry:
         if self._ended:
             raise StopIteration
-        self._skip(self._data + self._pad)
+        self._skip(self._data)
+        self._skip(self._pad, at_end=True)
         self._data = self._pad = 0
         pax: dict[bytes, bytes] = {}
         pieces: list[tuple[int, int]] = []
@@ -166,10 +171,14 @@ class Reader:
             missing -= self._at
         return b"".join(parts)
 
-    def _skip(self, size: int) -> None:
+    def _skip(self, size: int, at_end: bool = False) -> None:
         while size:
             if self._at == len(self._chunk):
-                self._fill()
+                self._chunk, self._at = self._read(CHUNK), 0
+                if not self._chunk:
+                    if at_end:
+                        return
+                    raise Damaged("it ends in the middle")
             step = min(size, len(self._chunk) - self._at)
             self._at += step
             size -= step
