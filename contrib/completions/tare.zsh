@@ -87,7 +87,7 @@ _tare() {
     "save") flags="--output --platform -o"; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;
     "start") flags="--attach --detach-keys --interactive -a -i"; names="tare ps -a --format '{{.Names}}'" ;;
     "stop") flags="--signal --timeout -s -t"; names="tare ps -a --format '{{.Names}}'" ;;
-    "system df") flags="--format"; names="" ;;
+    "system df") flags="--format --verbose -v"; names="" ;;
     "system events") flags="--filter --format --since --until -f"; names="" ;;
     "system info") flags="--format -f"; names="" ;;
     "tag") flags=""; names="tare images --format '{{.Repository}}:{{.Tag}}'" ;;

@@ -23,8 +23,8 @@ def inspect(client: Client, ref: str, platform: str = "") -> dict[str, Any]:
     return found
 
 
-def history(client: Client, ref: str, query: Query) -> Call:
-    return client.begin("GET", f"/images/{quote(ref)}/history", query, headers=TEXT_OR_JSON)
+def history(client: Client, ref: str, query: Query, *, text: bool = True) -> Call:
+    return client.begin("GET", f"/images/{quote(ref)}/history", query, headers=TEXT_OR_JSON if text else "")
 
 
 def tag(client: Client, ref: str, repository: str, tag: str) -> None:

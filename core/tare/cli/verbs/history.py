@@ -24,7 +24,7 @@ FLAGS = (
 def history(options: Options, client: Client) -> int:
     plain = "human" in options.given and not options.flag("human")
     asked = listings.query(options, ("platform", options.text("platform")), ("human", "0" if plain else ""))
-    return listings.show(images.history(client, options.words[0], asked), "history", asked)
+    return listings.show(images.history(client, options.words[0], asked, text=not plain), "history", asked)
 
 
 VERB = Verb(history, "Show how an image came to be", "[OPTIONS] IMAGE", FLAGS, least=1, most=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.cli import listings, render
+from tare.cli import render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import system
@@ -14,12 +14,15 @@ if TYPE_CHECKING:
 
 FLAGS = (
     Flag("format", "", "string", "Go template, 'table TEMPLATE' or 'json'"),
-    Flag("verbose", "v", "bool", "Show every image and container", refused=True),
+    Flag("verbose", "v", "bool", "Show every image and container"),
 )
 
 
 def system_df(options: Options, client: Client) -> int:
-    render.out(listings.rendered("df", [system.disk_usage(client)], {"format": options.text("format")}))
+    from tare.present import usage
+
+    found = system.disk_usage(client)
+    render.out(usage.render(found, verbose=options.flag("verbose"), format=options.text("format") or None))
     return 0
 
 
