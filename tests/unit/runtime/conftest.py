@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -20,7 +21,7 @@ import pytest
 from tare.drivers.registration import DriverContext
 from tare.drivers.runtime import Bundle
 from tare.engine.start import fields, link_fields
-from tare.errors import TareError, from_fields
+from tare.errors import Conflict, TareError, from_fields
 from tare.linux import cgroups
 from tare.model.mount import Mount
 from tare.model.process import Launch, ProcessRef
@@ -186,16 +187,23 @@ class Stage:
         return self.do("sh", "-c", script, **wish)
 
     def close(self) -> None:
-        self.ask("stop", {})
+        """End what a failed test left behind, then the supervisor; the cgroups go with the driver."""
+        bases = [Path(tree.path + self.driver._parent) for tree in self.driver._host.trees]
+        for pid in {pid for base in bases for pid in cgroups.processes(str(base))}:
+            os.kill(pid, signal.SIGKILL)
+        while True:
+            try:
+                self.ask("stop", {})
+                break
+            except Conflict:
+                self._receive()
         self.sock.close()
-        for tree in self.driver._host.trees:
-            base = Path(tree.path + self.driver._parent)
-            for directory in sorted(base.rglob("*"), reverse=True) if base.is_dir() else ():
-                if directory.is_dir():
-                    assert not cgroups.processes(str(directory)), f"processes left in {directory}"
-                    directory.rmdir()
-            if base.is_dir():
-                base.rmdir()
+        for base in bases:
+            for place, _, _ in os.walk(base, topdown=False):
+                if place != str(base):
+                    os.rmdir(place)
+        self.driver.close()
+        assert not [base for base in bases if base.exists()]
 
 
 @pytest.fixture(scope="session")
