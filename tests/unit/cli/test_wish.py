@@ -42,7 +42,7 @@ def test_interactive() -> None:
     made = body("-it", "busybox", "sh", "-c", "x")
     assert made["Cmd"] == ["sh", "-c", "x"]
     assert made["OpenStdin"] and made["StdinOnce"] and made["AttachStdin"] and made["Tty"]
-    assert made["HostConfig"] == {"ConsoleSize": [0, 0]}
+    assert made["HostConfig"] == {}
 
 
 def test_detached_keeps_stdin_open_for_others() -> None:
@@ -136,7 +136,7 @@ def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "env"
     file.write_text("\ufeff# comment\n\nA=from file\n  B=x=y\nOURS\nMISSING\n")
     assert body("-e", "A=flag", "--env-file", str(file), "-e", "OURS", "-e", "MISSING", "-e", "E=", "busybox")["Env"] == [
-        "A=from file", "B=x=y", "OURS=1 2", "A=flag", "OURS=1 2", "E=",
+        "A=from file", "B=x=y", "OURS=1 2", "A=flag", "OURS=1 2", "MISSING", "E=",
     ]  # fmt: skip
 
 

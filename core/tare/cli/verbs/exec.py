@@ -43,7 +43,9 @@ def execute(options: Options, client: Client) -> int:
     if tty:
         from tare.cli import terminal
 
-        body["ConsoleSize"] = list(terminal.size())
+        rows, columns = terminal.size()
+        if rows:
+            body["ConsoleSize"] = [rows, columns]
         if interactive and not detached:
             _check_terminal()
     id = containers.exec_create(client, ref, body)

@@ -95,7 +95,9 @@ def create_body(options: Options, streams: frozenset[str]) -> dict[str, Any]:
     if options.flag("tty"):
         from tare.cli import terminal
 
-        host["ConsoleSize"] = list(terminal.size())
+        rows, columns = terminal.size()
+        if rows:
+            host["ConsoleSize"] = [rows, columns]
     if not given.keys() <= _PLAIN:
         _richer(body, options)
     return body

@@ -7,18 +7,20 @@ from tare.errors import Invalid
 
 
 def environment(given: list[str], files: list[str]) -> list[str]:
-    """``NAME=value`` words: those of files first. A bare NAME takes our own value and is left out where we have none."""
+    """``NAME=value`` words: those of files first. A bare NAME takes our own value; where we have none, one of a file is
+    left out and one of a flag stays bare, which takes the image's variable away."""
     words = [word for path in files for word in _lines(path, "environment file")]
     for word in given:
         if word.startswith("="):
             raise Invalid(f"invalid environment variable: {word}", subject=word)
-    found = []
-    for word in [*words, *given]:
-        if "=" in word:
-            found.append(word)
-        elif (ours := variable(word)) is not None:
-            found.append(f"{word}={ours}")
-    return found
+    from_files = [named for word in words if "=" in (named := _with_value(word))]
+    return from_files + [_with_value(word) for word in given]
+
+
+def _with_value(word: str) -> str:
+    if "=" in word or (ours := variable(word)) is None:
+        return word
+    return f"{word}={ours}"
 
 
 def labels(given: list[str], files: list[str]) -> dict[str, str]:
