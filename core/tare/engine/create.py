@@ -27,7 +27,16 @@ if TYPE_CHECKING:
 
 
 async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[str, tuple[str, ...]]:
-    """Returns the new id and warnings."""
+    """Returns the new id and warnings. NotFound means the image alone: clients pull when they hear it."""
+    engine.store.image(config.image)
+    try:
+        return await record(engine, config, name)
+    except NotFound as error:
+        raise Invalid(error.message, subject=error.subject, hint=error.hint) from error
+
+
+async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[str, tuple[str, ...]]:
+    """The steps of create, each with its undo."""
     if name:
         name = names.check(name)
     changes, changed_by = await engine.plugins.before("tare_before_container_create", name=name, config=config)
