@@ -89,8 +89,10 @@ def said(body: dict[str, Any], bare: dict[str, Any]) -> dict[str, Any]:
 
 def _ordered(path: str, value: Any) -> Any:
     """Docker's client shuffles some lists and spells capabilities out."""
-    if path.endswith(("/Binds", "/Ulimits")):
-        return sorted(value, key=str if path.endswith("Binds") else lambda limit: str(limit["Name"]))
+    if path.endswith(("/Binds", "/Env")):
+        return sorted(value)
+    if path.endswith("/Ulimits"):
+        return sorted(value, key=lambda limit: str(limit["Name"]))
     if path.endswith(("/CapAdd", "/CapDrop")):
         return [name.removeprefix("CAP_") for name in value]
     return value

@@ -98,6 +98,12 @@ def _explain(error: Unreachable) -> bool:
 
 
 def _click(words: list[str]) -> int:
-    from tare.cli import commands
+    try:
+        from tare.cli import commands
+    except ModuleNotFoundError:
+        # Started without site, and the libraries lie where only site knows.
+        import site
 
+        site.main()
+        from tare.cli import commands
     return commands.main(words)

@@ -76,20 +76,18 @@ def _network(text: str) -> tuple[str, dict[str, Any]]:
 
 
 def _ports(body: dict[str, Any], published: list[str], exposed: list[str]) -> None:
-    from tare.model.ports import publish_ranges
+    from tare.model.ports import expose_range, publish_ranges
 
     ports: dict[str, Any] = {}
     bindings: dict[str, list[dict[str, str]]] = {}
     for word in published:
-        for port, protocol, address, host_port in publish_ranges(word):
+        for port, protocol, address, low, high in publish_ranges(word):
             key = f"{port}/{protocol}"
             ports[key] = {}
-            bindings.setdefault(key, []).append({"HostIp": address, "HostPort": str(host_port or "")})
+            wanted = f"{low}-{high}" if high != low else str(low or "")
+            bindings.setdefault(key, []).append({"HostIp": address, "HostPort": wanted})
     for word in exposed:
-        if ":" in word:
-            raise Invalid(f"invalid port format for --expose: {word}", subject=word, hint="use PORT, FIRST-LAST or PORT/udp")
-        for port, protocol, _address, _host in publish_ranges(word):
-            ports[f"{port}/{protocol}"] = {}
+        ports.update((f"{port}/{protocol}", {}) for port, protocol in expose_range(word))
     body["ExposedPorts"] = ports
     if bindings:
         body["HostConfig"]["PortBindings"] = bindings
