@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import select
@@ -54,21 +55,22 @@ def _empty(folder: int, top: int, device: int, depth: int) -> Generator[None, No
     with os.scandir(folder) as entries:
         names = [(entry.name, entry.is_dir(follow_symlinks=False)) for entry in entries]
     for name, is_folder in names:
-        if not is_folder:
-            os.unlink(name, dir_fd=folder)
-            continue
-        if depth >= DEPTH:
-            os.rename(name, f"{os.fstat(folder).st_ino}.{name[:100]}", src_dir_fd=folder, dst_dir_fd=top)
-            moved = True
-            continue
-        inner = os.open(name, _FOLDER, dir_fd=folder)
-        try:
-            if os.fstat(inner).st_dev != device:
-                raise OSError(errno.EBUSY, "something is mounted there", name)
-            moved |= yield from _empty(inner, top, device, depth + 1)
-        finally:
-            os.close(inner)
-        os.rmdir(name, dir_fd=folder)
+        # Others may be removing here too: what is gone is gone.
+        with contextlib.suppress(FileNotFoundError):
+            if not is_folder:
+                os.unlink(name, dir_fd=folder)
+            elif depth >= DEPTH:
+                os.rename(name, f"{os.fstat(folder).st_ino}.{name[:100]}", src_dir_fd=folder, dst_dir_fd=top)
+                moved = True
+            else:
+                inner = os.open(name, _FOLDER, dir_fd=folder)
+                try:
+                    if os.fstat(inner).st_dev != device:
+                        raise OSError(errno.EBUSY, "something is mounted there", name)
+                    moved |= yield from _empty(inner, top, device, depth + 1)
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=folder)
     yield
     return moved
 

@@ -95,6 +95,11 @@ class Supervisor:
         for process in self.ledger.adopt(self.loop, self.ended):
             self.processes[process.key] = process
 
+    def cloned(self) -> None:
+        """The pid of a clone is known (or there is none): reap whom that held up."""
+        self.cloning -= 1
+        self.reap()
+
     def reap(self, _events: int = 0) -> None:
         """Wait for companions, commands and orphans; the processes of containers are awaited by their pidfds."""
         with contextlib.suppress(BlockingIOError):

@@ -209,6 +209,11 @@ class Process:
             self.loop.forget(self.pidfd)
             os.close(self.pidfd)
             self.pidfd = -1
+        self.wind_up()
+        self._ended(self)
+
+    def wind_up(self) -> None:
+        """It has ended: take its last words; whoever it left behind writes to nobody and is not read for."""
         self.drain()
         self._held.clear()
         for output in list(self.outputs):
@@ -216,7 +221,6 @@ class Process:
         if self.stdin is not None:
             self.stdin.close()
             self.stdin = None
-        self._ended(self)
 
     def release(self) -> None:
         """Let the clients go, each after its last byte, and close the log."""

@@ -147,12 +147,13 @@ class Start:
                 raise answer
             self.warnings += answer["warnings"]
             process.born(answer["pid"])
+            self._connect()
         except TareError as error:
             self._fail(error)
-            return
+        except OSError as error:
+            self._fail(Unavailable(f"the container's process is not there: {error.strerror}"))
         finally:
-            self.supervisor.cloning -= 1
-        self._connect()
+            self.supervisor.cloned()
 
     def _connect(self) -> None:
         assert self._report is not None
@@ -241,6 +242,8 @@ class Start:
             }
         )
         if process.exit is not None:
+            # Its terminal may have come to light only with its report.
+            process.wind_up()
             self.supervisor.ended(process)
 
     def _ended_early(self, _process: Process) -> None:
