@@ -47,9 +47,9 @@ class Container:
     storage: str
     runtime: str
     log_driver: str
-    log_options: dict[str, str]
-    init: str
     directory: str
+    log_options: dict[str, str] = field(default_factory=dict)
+    init: str = ""
     state: ContainerState = field(default_factory=ContainerState)
     connections: dict[str, Connection] = field(default_factory=dict)
     last_bindings: tuple[PortBinding, ...] = ()

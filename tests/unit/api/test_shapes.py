@@ -87,6 +87,7 @@ def container(config: ContainerConfig, **more: Any) -> Container:
         storage="overlay2",
         runtime="ns",
         log_driver=config.log_driver or "local",
+        log_options=dict(config.log_options),
         directory="/data/containers/c",
         **more,
     )

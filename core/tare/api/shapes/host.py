@@ -43,7 +43,7 @@ def host_config(container: Container, version: Version) -> dict[str, Any]:
     shape: dict[str, Any] = {
         "Binds": [mounts.bind_spec(bound) for bound in wish.binds if bound.spelled == "bind"] or None,
         "ContainerIDFile": "",
-        "LogConfig": {"Type": container.log_driver, "Config": dict(wish.log_options)},
+        "LogConfig": {"Type": container.log_driver, "Config": dict(container.log_options)},
         "NetworkMode": "bridge" if wish.network == "default" and version >= (1, 44) else wish.network,
         "PortBindings": ports.bindings(wish.ports),
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
