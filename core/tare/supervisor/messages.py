@@ -11,7 +11,8 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     hello      {"versions": [oldest, newest], "pid": int}
                → {"version": int, "pid": int, "build": str, "processes": [process, ...]}
                process = {"container", "exec", "pid", "start_time", "started_at", "exit": None | exit}
-               exit = {"code": int 0..255, "signal": int or 0, "oom": bool, "at": ns since the epoch}
+               exit = {"code": int 0..255, "signal": int or 0, "oom": bool, "at": ns since the epoch}, and "unknown": True with
+               code 255 when the supervisor has changed meanwhile and nobody can tell; "started_at" is ns since the epoch too
     template   {"runtime": name, "entry": "module:function", "path": [directories for sys.path]}
                make sure that a template for this runtime runs → {}
     start      {"container", "exec": "" or id, "runtime", "launch": launch, "links": [link, ...], "tty": bool,
@@ -32,7 +33,7 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     acknowledge {"container", "exec"} the exit is recorded; the exit record may be deleted → {}
     clean      {"paths": [path, ...]} delete in the background → {}
     hold       {"owner": container id, "forwards": [[protocol, address, port], ...], "sockets": n}
-               + n bound sockets, then one listening socket a forward; kept until released → {}
+               + n bound sockets, then one listening socket a forward; kept until released; several for one owner add up → {}
     release    {"owner"} → {}
     stop       {} end the supervisor; Conflict while processes run → {}
 
@@ -48,8 +49,9 @@ supervisor → template: ``("clone", serial, {"launch", "tty", "fds": [names in 
 ``("cloned", serial, {"pid"})`` or ``("error", serial, …)``; the clone is the supervisor's child (CLONE_PARENT).
 
 Attached streams are Docker's: with ``framed`` each chunk has the header ``[stream, 0, 0, 0, size as big-endian u32]``
-(stream 1 stdout, 2 stderr), without it raw bytes. What the client sends is the process's stdin; its half-close closes
-stdin (when stdin_once, also its end).
+(stream 1 stdout, 2 stderr), without it raw bytes. What the client sends is the process's stdin. Its half-close (or end) closes
+stdin when stdin_once, and output goes on; else it ends this attachment alone and stdin stays open for the next, as in Docker.
+A terminal's stdin is never closed.
 """
 
 from __future__ import annotations
