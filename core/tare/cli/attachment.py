@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import posix
 
-from tare.cli import signals, streams, terminal
+from tare.cli import streams
 from tare.client import containers
 from tare.errors import Conflict, TareError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from typing import Any
 
     from tare.client.client import Call, Client
@@ -30,7 +29,7 @@ class Attachment:
         self.tty = tty
         self.wanted = wanted
         self.keys_text = keys
-        self.keys = terminal.detach_keys(keys) if tty else b""
+        self.keys = _detach_keys(keys) if tty else b""
         self.stream: Call | None = None
         self.exit: Call | None = None
 
@@ -52,31 +51,40 @@ class Attachment:
     def follow(self) -> int:
         """Carry the streams until the container has ended; its exit code, or 0 when the user left it."""
         assert self.exit is not None
-        if self.stream:
-            stdin = "stdin" in self.wanted
-            output = streams.Output(framed=not self.tty)
-            if self.tty:
-                terminal.follow_size(self._resize())
-            if stdin and self.tty:
-                with terminal.Raw(0):
-                    left = streams.attend(self.stream.connection, output, stdin=True, keys=self.keys)
-            else:
-                left = streams.attend(self.stream.connection, output, stdin=stdin)
-            if left:
-                from tare.cli import render
+        if self.stream and (self._on_terminal(self.stream) if self.tty else self._on_pipes(self.stream)):
+            from tare.cli import render
 
-                render.note("read escape sequence")
-                return 0
+            render.note("read escape sequence")
+            return 0
         return exit_code(self.exit.value())
 
     def proxy_signals(self) -> None:
         """Where our terminal becomes the container's, keys travel as bytes and no signal is meant for it."""
         if not self.tty or "stdin" not in self.wanted:
+            from tare.cli import signals
+
             signals.proxy(self.client, self.ref)
 
-    def _resize(self) -> Callable[[int, int], None]:
+    def _on_pipes(self, stream: Call) -> bool:
+        return streams.attend(stream.connection, streams.Output(framed=True), stdin="stdin" in self.wanted)
+
+    def _on_terminal(self, stream: Call) -> bool:
+        """True when the user has left by the keys."""
+        from tare.cli import terminal
+
         aside = self.client.another()
-        return lambda rows, columns: containers.resize(aside, self.ref, rows, columns)
+        terminal.follow_size(lambda rows, columns: containers.resize(aside, self.ref, rows, columns))
+        output = streams.Output(framed=False)
+        if "stdin" not in self.wanted:
+            return streams.attend(stream.connection, output)
+        with terminal.Raw(0):
+            return streams.attend(stream.connection, output, stdin=True, keys=self.keys)
+
+
+def _detach_keys(text: str) -> bytes:
+    from tare.cli.terminal import detach_keys
+
+    return detach_keys(text)
 
 
 def exit_code(result: dict[str, Any]) -> int:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import posix
 
 from tare.cli import render
-from tare.cli.terminal import KeySequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from tare.cli.terminal import KeySequence
     from tare.client.connection import Connection
 
 PIECE = 65536
@@ -59,10 +59,16 @@ def attend(connection: Connection, output: Output, *, stdin: bool = False, keys:
     """Carry everything both ways until the container's side ends. True when the user left by ``keys``."""
     _drain(connection, output)
     if stdin:
-        return _both_ways(connection, output, KeySequence(keys) if keys else None)
+        return _both_ways(connection, output, _sequence(keys) if keys else None)
     while connection.more():
         _drain(connection, output)
     return False
+
+
+def _sequence(keys: bytes) -> KeySequence:
+    from tare.cli.terminal import KeySequence
+
+    return KeySequence(keys)
 
 
 def _drain(connection: Connection, output: Output) -> None:
