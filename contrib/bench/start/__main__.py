@@ -16,6 +16,7 @@ from peers import Bubblewrap, Docker, Peer, Podman, Tare, archive
 
 PEERS = ("tare", "docker", "podman", "bwrap")
 PARTS = ("run", "api", "exec", "ps", "many")
+NETWORKS = ("bridge", "none", "host")
 
 
 def arguments() -> argparse.Namespace:
@@ -26,6 +27,7 @@ def arguments() -> argparse.Namespace:
     )
     parser.add_argument("--peers", default=",".join(PEERS), help="who takes part (%(default)s)")
     parser.add_argument("--parts", default=",".join(PARTS), help="what is measured (%(default)s)")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="of `run`; the first serves the others (%(default)s)")
     parser.add_argument("--rounds", type=int, default=30, help="samples of each (%(default)s)")
     parser.add_argument("--containers", type=int, default=200, help="idle containers in `many` (%(default)s)")
     parser.add_argument("--docker-containers", type=int, default=30, help="the same for docker, which is slower (%(default)s)")
@@ -63,12 +65,17 @@ def make(name: str, ground: Ground, options: argparse.Namespace) -> Peer:
 
 def measure(peers: list[Peer], wanted: list[str], options: argparse.Namespace) -> parts.Figures:
     figures = parts.Figures()
+    networks = chosen(options.networks, NETWORKS)
     for part in wanted:
         print(f"bench: {part} …", file=sys.stderr, flush=True)
-        if part == "many":
-            parts.many(peers, options.rounds, figures, options.containers, options.docker_containers)
+        if part == "run":
+            parts.run(peers, options.rounds, figures, networks)
+        elif part == "ps":
+            parts.ps(peers, options.rounds, figures)
+        elif part == "many":
+            parts.many(peers, options.rounds, figures, networks[0], options.containers, options.docker_containers)
         else:
-            {"run": parts.run, "api": parts.api, "exec": parts.execute, "ps": parts.ps}[part](peers, options.rounds, figures)
+            {"api": parts.api, "exec": parts.execute}[part](peers, options.rounds, figures, networks[0])
     return figures
 
 

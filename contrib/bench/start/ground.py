@@ -128,7 +128,7 @@ class Account:
         places = hierarchies()
         self._old = places.get("cpuacct")
         root = self._old or places["unified"]
-        self._home = root
+        self._home = root / _own("cpuacct" if self._old else "")
         self.path = root / NAME / peer
         self.engine = self.path / "engine"
         self.parent = f"/{NAME}/{peer}/containers"
@@ -164,6 +164,15 @@ class Account:
             if after - before < quiet * window:
                 return
             before = after
+
+
+def _own(controller: str) -> str:
+    """The cgroup that this process came in, relative to the hierarchy of a v1 controller or, for an empty name, of v2."""
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return path.lstrip("/")
+    return ""
 
 
 def _remove_cgroups() -> None:

@@ -49,9 +49,9 @@ def charged(peer: Peer, argv: list[str]) -> float:
         peer.account.leave()
 
 
-def run(peers: list[Peer], rounds: int, figures: Figures) -> None:
+def run(peers: list[Peer], rounds: int, figures: Figures, networks: list[str]) -> None:
     """``run --rm IMAGE true`` by network: wall time, and CPU of client, engine and cleaning up."""
-    for network in ("bridge", "none", "host"):
+    for network in networks:
         able = [peer for peer in peers if network in peer.networks]
         what = f"run --rm true, {network}"
         for peer in able:
@@ -66,11 +66,11 @@ def run(peers: list[Peer], rounds: int, figures: Figures) -> None:
             figures.set(f"{what}: CPU ms", peer.name, (peer.account.usage() - before[peer.name]) / rounds * 1000)
 
 
-def api(peers: list[Peer], rounds: int, figures: Figures) -> None:
-    """create, start, wait and remove through the API on the default bridge."""
+def api(peers: list[Peer], rounds: int, figures: Figures, network: str) -> None:
+    """create, start, wait and remove through the API."""
     able = [peer for peer in peers if isinstance(peer, Daemon)]
     wires = {peer.name: Wire(peer.socket) for peer in able}
-    body = {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {}}
+    body = {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": network}}
     what = "API create+start+wait+remove"
     before = {}
     for turn in range(-1, rounds):
@@ -93,11 +93,11 @@ def api(peers: list[Peer], rounds: int, figures: Figures) -> None:
         wires[peer.name].close()
 
 
-def execute(peers: list[Peer], rounds: int, figures: Figures) -> None:
+def execute(peers: list[Peer], rounds: int, figures: Figures, network: str) -> None:
     """``exec C true`` by the client and through the API."""
     able = [peer for peer in peers if hasattr(peer, "execute")]
     for peer in able:
-        charged(peer, peer.background("bench-exec"))
+        charged(peer, peer.background("bench-exec", network))
         charged(peer, peer.execute("bench-exec", "true"))
     for turn in range(rounds):
         for peer in _rotated(able, turn):
@@ -125,7 +125,7 @@ def ps(peers: list[Peer], rounds: int, figures: Figures, what: str = "ps, no con
             figures.add(what, peer.name, charged(peer, peer.list()))
 
 
-def many(peers: list[Peer], rounds: int, figures: Figures, count: int, fewer: int) -> None:
+def many(peers: list[Peer], rounds: int, figures: Figures, network: str, count: int, fewer: int) -> None:
     """``count`` idle containers (``fewer`` of docker's): what the engine grows by, whether starts and ``ps`` slow down."""
     for peer in peers:
         if not isinstance(peer, Daemon):
@@ -135,7 +135,7 @@ def many(peers: list[Peer], rounds: int, figures: Figures, count: int, fewer: in
         memory = {}
         times = []
         for number in range(1, total + 1):
-            times.append(charged(peer, peer.background(f"bench-{number}")))
+            times.append(charged(peer, peer.background(f"bench-{number}", network)))
             if number in (low, total):
                 peer.account.settle()
                 memory[number] = sum(private(pid) for pid in peer.account.processes())

@@ -114,7 +114,7 @@ class Daemon(Peer):
     def run(self, network: str, *command: str) -> list[str]:
         return [*self.client, "run", "--rm", "--network", network, IMAGE, *command]
 
-    def background(self, name: str, network: str = "bridge") -> list[str]:
+    def background(self, name: str, network: str) -> list[str]:
         return [*self.client, "run", "-d", "--name", name, "--network", network, IMAGE, *IDLE]
 
     def execute(self, name: str, *command: str) -> list[str]:
@@ -225,7 +225,7 @@ class Podman(Peer):
     def run(self, network: str, *command: str) -> list[str]:
         return [*self._run(network), "--rm", IMAGE, *command]
 
-    def background(self, name: str, network: str = "bridge") -> list[str]:
+    def background(self, name: str, network: str) -> list[str]:
         return [*self._run(network), "-d", "--name", name, IMAGE, *IDLE]
 
     def _run(self, network: str) -> list[str]:
