@@ -57,7 +57,7 @@ class Outbox:
         self._scheduled = False
         if self._pieces and self._sending is None:
             self._sending = self._loop.create_task(self._send())
-            self._sending.add_done_callback(self._sent)
+            self._sending.add_done_callback(_looked_at)
 
     async def _send(self) -> None:
         while self._pieces:
@@ -65,7 +65,11 @@ class Outbox:
             self._pieces.clear()
             self._size = 0
             await self._loop.sock_sendall(self._sock, data)
+        # Here and not in a callback: between a task's end and its callbacks, waiting for it would not yield to the loop.
+        self._sending = None
 
-    def _sent(self, task: asyncio.Task[None]) -> None:
-        if task is self._sending and (task.cancelled() or task.exception() is None):
-            self._sending = None
+
+def _looked_at(task: asyncio.Task[None]) -> None:
+    """A failure is told to the producer at its next word, if there is one."""
+    if not task.cancelled():
+        task.exception()

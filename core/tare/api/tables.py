@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 from tare.api.answer import Answer, as_json, as_text
 from tare.api.call import Call
 from tare.errors import Invalid
+from tare.present import listing
 
 
 def listed(call: Call, noun: str, rows: list[dict[str, Any]]) -> Answer:
@@ -20,9 +21,7 @@ def listed(call: Call, noun: str, rows: list[dict[str, Any]]) -> Answer:
 
 
 def rendered(call: Call, noun: str, rows: list[dict[str, Any]]) -> str:
-    """Query: ``format`` (a Go template, ``table …`` or ``json``), ``no-trunc``, ``quiet``, ``tz``. Raises Invalid."""
-    from tare.present import listing
-
+    """Query: ``format`` (a Go template, ``table …`` or ``json``), ``no-trunc``, ``quiet``, ``tz``, ``digests``, ``human``. Raises Invalid."""
     return listing.render(
         noun,
         rows,
@@ -31,6 +30,8 @@ def rendered(call: Call, noun: str, rows: list[dict[str, Any]]) -> str:
         quiet=call.flag("quiet"),
         now=time.time(),
         tz=zone(call.text("tz")),
+        digests=call.flag("digests"),
+        human=call.flag("human", True),
     )
 
 

@@ -88,6 +88,7 @@ def container(config: ContainerConfig, **more: Any) -> Container:
         runtime="ns",
         log_driver=config.log_driver or "local",
         log_options=dict(config.log_options),
+        log_options=dict(config.log_options),
         directory="/data/containers/c",
         **more,
     )

@@ -8,6 +8,7 @@ from tare.api import tables
 from tare.api.answer import Answer, as_json, as_text
 from tare.api.call import Call
 from tare.api.router import Route
+from tare.config import show
 from tare.drivers.network import SupportsExplain
 from tare.errors import NotFound
 from tare.hooks.status import PluginStatus
@@ -42,21 +43,8 @@ async def plugin(call: Call) -> Answer:
 
 async def config(call: Call) -> Answer:
     """Every supported key with its value and where it comes from."""
-    settings = call.engine.settings
-    return as_json(
-        {
-            path: {"Value": value, "Origin": settings.origins.get(path, "default")}
-            for path, value in _plain(dict(settings.values)).items()
-        }
-    )
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(name): _plain(entry) for name, entry in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(entry) for entry in value]
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+    rows = show.rows(call.engine.settings)
+    return as_json({row["key"]: {"Value": row["value"], "Origin": row["origin"]} for row in rows})
 
 
 async def explain(call: Call) -> Answer:
