@@ -39,11 +39,7 @@ class Outbox:
         """Wait until everything taken so far is with the kernel."""
         while self._pieces or self._sending:
             self._start()
-            if self._sending and self._sending.done():
-                # Its callback has not run yet, and awaiting what is done never lets it.
-                self._sending.result()
-                self._sent(self._sending)
-            elif self._sending:
+            if self._sending:
                 await asyncio.shield(self._sending)
 
     async def close(self) -> None:

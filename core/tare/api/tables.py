@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, timedelta, timezone, tzinfo
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -21,7 +21,10 @@ def listed(call: Call, noun: str, rows: list[dict[str, Any]]) -> Answer:
 
 
 def rendered(call: Call, noun: str, rows: list[dict[str, Any]]) -> str:
-    """Query: ``format`` (a Go template, ``table …`` or ``json``), ``no-trunc``, ``quiet``, ``tz``, ``digests``, ``human``. Raises Invalid."""
+    """Query: ``format`` (a Go template, ``table …`` or ``json``), ``no-trunc``, ``quiet``, ``tz``, ``digests``, ``human``.
+
+    Raises Invalid.
+    """
     return listing.render(
         noun,
         rows,
@@ -49,9 +52,3 @@ def zone(text: str) -> tzinfo:
         return ZoneInfo(text)
     except (KeyError, ValueError, OSError):
         raise Invalid(f"tz: {text!r} is no time zone", subject="tz") from None
-
-
-def offset(where: tzinfo, moment: float) -> int:
-    """Seconds east of UTC at a moment."""
-    shift = datetime.fromtimestamp(moment, where).utcoffset()
-    return int(shift.total_seconds()) if shift else 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from tare.api.shapes import containers, events, images, networks, ports, times
 from tare.api.shapes.create import container_config
 from tare.api.shapes.host import host_config
 from tare.api.shapes.status import status
-from tare.api.tables import offset, zone
+from tare.api.tables import zone
 from tare.containers.container import Connection, Container
 from tare.errors import Invalid
 from tare.model.container import ContainerConfig, ContainerState
@@ -87,7 +88,6 @@ def container(config: ContainerConfig, **more: Any) -> Container:
         storage="overlay2",
         runtime="ns",
         log_driver=config.log_driver or "local",
-        log_options=dict(config.log_options),
         log_options=dict(config.log_options),
         directory="/data/containers/c",
         **more,
@@ -284,9 +284,9 @@ def test_nanoseconds_survive() -> None:
 
 
 def test_time_zones_by_name_and_by_offset() -> None:
-    assert offset(zone("7200"), 0) == 7200
-    assert offset(zone("Europe/Berlin"), 1_700_000_000) == 3600
-    assert offset(zone(""), 0) == 0
+    winter = datetime.fromtimestamp(1_700_000_000, UTC)
+    for text, hours in (("7200", 2), ("Europe/Berlin", 1), ("", 0)):
+        assert winter.astimezone(zone(text)).utcoffset() == timedelta(hours=hours)
     for wrong in ("Nowhere/City", "../../etc/passwd", "999999999999999999"):
         with pytest.raises(Invalid, match="tz: "):
             zone(wrong)
