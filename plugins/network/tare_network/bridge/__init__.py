@@ -1,0 +1,1 @@
+"""The driver ``bridge``: containers on a bridge of the host, behind its address."""

@@ -1,0 +1,96 @@
+"""Who has which address of one subnet. Addresses go round: what was freed last is given again last."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from ipaddress import IPv4Network, IPv6Network, ip_address
+
+from tare.errors import Conflict, Exhausted, Invalid
+
+DEPARTURE = 2.0
+"""Seconds that an exhausted subnet waits for a device that is on its way out (the kernel takes 10-60 ms)."""
+
+
+class Addresses:
+    """The addresses of one subnet as numbers. ``device_gone(name)`` says that a link that bore an address is no more."""
+
+    def __init__(
+        self,
+        subnet: IPv4Network | IPv6Network,
+        piece: IPv4Network | IPv6Network,
+        reserved: Iterable[str],
+        network: str,
+        device_gone: Callable[[str], bool],
+    ) -> None:
+        self.subnet = subnet
+        self.prefix = subnet.prefixlen
+        self._network = network
+        self._gone = device_gone
+        base, last = int(subnet.network_address), int(subnet.broadcast_address)
+        # An IPv6 subnet has no broadcast address; its first one means "any router" (RFC 4291, 2.6.1).
+        self._never = {base, *(int(ip_address(address)) for address in reserved)} | ({last} if subnet.version == 4 else set())
+        self._first, self._last = int(piece.network_address), int(piece.broadcast_address)
+        self._next = self._first
+        self._taken: dict[int, str] = {}
+        self._leaving: dict[int, str] = {}
+
+    def give(self, endpoint: str, wish: str = "") -> str:
+        """An address for an endpoint. Raises Conflict or Invalid for a wish, Exhausted when all are taken."""
+        number = self._wished(wish) if wish else self._free()
+        self._taken[number] = endpoint
+        return self._text(number)
+
+    def take(self, endpoint: str, address: str) -> None:
+        """The endpoint has this address already."""
+        self._taken[int(ip_address(address))] = endpoint
+
+    def free(self, address: str, device: str) -> None:
+        """Free an address; it is given out again when the device that bore it has gone."""
+        number = int(ip_address(address))
+        if self._taken.pop(number, "") and device:
+            self._leaving[number] = device
+
+    def _text(self, number: int) -> str:
+        return str(self.subnet.network_address + (number - int(self.subnet.network_address)))
+
+    def _usable(self, number: int) -> bool:
+        if number in self._taken or number in self._never:
+            return False
+        device = self._leaving.get(number)
+        if device is not None:
+            if not self._gone(device):
+                return False
+            del self._leaving[number]
+        return True
+
+    def _free(self) -> int:
+        deadline = time.monotonic() + DEPARTURE
+        start = self._next
+        number = start
+        while True:
+            following = self._first if number >= self._last else number + 1
+            if self._usable(number):
+                self._next = following
+                return number
+            number = following
+            if number == start and self._leaving and time.monotonic() < deadline:
+                time.sleep(0.005)
+            elif number == start:
+                raise Exhausted(
+                    f"no available IPv{self.subnet.version} addresses on this network's address pools: {self._network}",
+                    subject=self._network,
+                    hint="remove containers or give the network a larger subnet",
+                )
+
+    def _wished(self, wish: str) -> int:
+        try:
+            address = ip_address(wish)
+        except ValueError:
+            raise Invalid(f"{wish} is not an address", subject=wish) from None
+        if address not in self.subnet:
+            raise Invalid(f"address {wish} is not in the subnet {self.subnet} of network {self._network}", subject=wish)
+        number = int(address)
+        if not self._usable(number):
+            raise Conflict("Address already in use", subject=wish, hint=f"{wish} belongs to somebody on {self._network}")
+        return number

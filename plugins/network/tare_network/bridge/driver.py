@@ -1,0 +1,257 @@
+"""The bridge driver itself: networks, endpoints and their addresses. See tare.drivers.network for the contract."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+
+from tare.drivers.registration import DriverContext
+from tare.errors import Exhausted, InUse, NotFound, Unavailable
+from tare.linux import devices
+from tare.model.network import Attachment, Endpoint, Link, Network, PortBinding, Route
+from tare.model.probe import Probe
+from tare_network.bridge import host
+from tare_network.bridge.addresses import Addresses
+from tare_network.bridge.firewall import Firewall
+from tare_network.bridge.segment import Segment, segment
+from tare_network.bridge.subnets import Subnet, complete
+
+PORTS = 1023
+"""Ports of one bridge (BR_MAX_PORTS in net/bridge/br_private.h, less the one that is never given)."""
+
+
+@dataclass(slots=True)
+class Place:
+    """A network and who is on it: attachments by endpoint."""
+
+    segment: Segment
+    pools: list[Addresses]
+    endpoints: dict[str, Attachment]
+
+
+class Bridge:
+    """Everything it knows comes from ``create`` and ``reconcile``; nothing is kept on disk."""
+
+    def __init__(self, context: DriverContext) -> None:
+        self._context = context
+        self._settings = context.options
+        self._prefix = f"tv{context.instance or '-'}"
+        self._places: dict[str, Place] = {}
+        self._where: dict[str, Place] = {}
+        self._names: set[str] = set()
+        self._firewall = Firewall(context.instance, context.options)
+
+    def probe(self) -> Probe:
+        return host.probe(self._firewall.active)
+
+    def status(self) -> Sequence[tuple[str, str]]:
+        return [(f"network {place.segment.network.name}", self._line(place)) for place in self._places.values()]
+
+    def create(self, network: Network) -> Network:
+        made = segment(network, self._context.instance, self._settings)
+        if network.id in self._places:
+            return self._places[network.id].segment.network
+        with translated():
+            network = self._subnets(made)
+            made = segment(network, self._context.instance, self._settings)
+            fresh = host.make_device(made, host.alias(self._context.instance, network.id))
+            try:
+                self._places[network.id] = Place(made, self._pools(made), {})
+                host.allow_forwarding(network.ipv6, self._context)
+                self._arrange()
+            except BaseException:
+                self._places.pop(network.id, None)
+                if fresh:
+                    devices.delete(made.device)
+                raise
+        return network
+
+    def delete(self, network: Network) -> None:
+        place = self._places.get(network.id)
+        if place is not None and place.endpoints:
+            raise InUse(
+                f"error while removing network: network {network.name} id {network.id} has active endpoints", subject=network.name
+            )
+        gone = place.segment if place else segment(network, self._context.instance, self._settings)
+        with translated():
+            self._places.pop(network.id, None)
+            self._arrange()
+            if gone.own:
+                devices.delete(gone.device)
+
+    def reserve(self, endpoint: Endpoint) -> Attachment:
+        place = self._place(endpoint.network)
+        known = place.endpoints.get(endpoint.id)
+        if known is not None:
+            return known
+        if len(place.endpoints) >= PORTS:
+            raise Exhausted(
+                f"network {endpoint.network.name} is full: a bridge has no more than {PORTS} ports",
+                subject=endpoint.network.name,
+                hint="put the container on another network",
+            )
+        given: list[tuple[Addresses, str]] = []
+        try:
+            for pool in place.pools:
+                wish = endpoint.address if pool.subnet.version == 4 else endpoint.address6
+                given.append((pool, pool.give(endpoint.id, wish)))
+        except BaseException:
+            for pool, address in given:
+                pool.free(address, "")
+            raise
+        attachment = self._attachment(place, endpoint, given)
+        self._adopt(place, attachment)
+        return attachment
+
+    def release(self, endpoint: str) -> None:
+        place = self._where.pop(endpoint, None)
+        if place is None:
+            return
+        attachment = place.endpoints.pop(endpoint)
+        device = attachment.links[0].host_name
+        self._names.discard(device)
+        for pool in place.pools:
+            address = attachment.address if pool.subnet.version == 4 else attachment.address6
+            if address:
+                pool.free(address, device)
+
+    def check(self, endpoint: str) -> str:
+        place = self._where.get(endpoint)
+        if place is None:
+            return f"endpoint {endpoint[:12]} is not reserved"
+        link = place.endpoints[endpoint].links[0]
+        present = devices.devices()
+        bridge, veth = present.get(link.parent), present.get(link.host_name)
+        if bridge is None or not bridge.up:
+            return f"bridge {link.parent} is {'down' if bridge else 'missing'}"
+        if veth is None or veth.master != bridge.number:
+            return f"link {link.host_name} is {'not on ' + link.parent if veth else 'missing'}"
+        return ""
+
+    def reconcile(
+        self, networks: Iterable[Network], endpoints: Iterable[tuple[Endpoint, Attachment, tuple[PortBinding, ...]]]
+    ) -> Sequence[str]:
+        lines: list[str] = []
+        with translated():
+            for network in networks:
+                if network.id not in self._places:
+                    self.create(network)
+            for endpoint, attachment, _bindings in endpoints:
+                if attachment.links and endpoint.network.id in self._places:
+                    self._adopt(self._places[endpoint.network.id], attachment)
+            lines += host.sweep(self._prefix, self._names, self._context.instance, [p.segment for p in self._places.values()])
+        return lines
+
+    def close(self) -> None:
+        self._firewall.close()
+
+    def _place(self, network: Network) -> Place:
+        if network.id not in self._places:
+            self.create(network)
+        return self._places[network.id]
+
+    def _adopt(self, place: Place, attachment: Attachment) -> None:
+        for pool in place.pools:
+            address = attachment.address if pool.subnet.version == 4 else attachment.address6
+            if address:
+                pool.take(attachment.endpoint, address)
+        place.endpoints[attachment.endpoint] = attachment
+        self._where[attachment.endpoint] = place
+        self._names.add(attachment.links[0].host_name)
+
+    def _attachment(self, place: Place, endpoint: Endpoint, given: list[tuple[Addresses, str]]) -> Attachment:
+        made = place.segment
+        fields: dict[str, str | int] = {}
+        assigned, routes = [], []
+        gateways = {ip_address(gateway).version: gateway for gateway in made.network.gateways}
+        for pool, address in given:
+            version = pool.subnet.version
+            form = "" if version == 4 else "6"
+            assigned.append(f"{address}/{pool.prefix}")
+            fields |= {f"address{form}": address, f"prefix{form}": pool.prefix}
+            if not made.internal:
+                fields[f"gateway{form}"] = gateways[version]
+                routes.append(Route("default", gateways[version]))
+        mac = endpoint.mac or mac_of(given[0][1], endpoint.id)
+        link = Link(
+            kind="veth",
+            name="eth0",
+            host_name=self._name(endpoint.id),
+            parent=made.device,
+            mac=mac,
+            mtu=made.mtu,
+            addresses=tuple(assigned),
+            routes=tuple(routes),
+            options={} if made.icc else {"isolated": "true"},
+        )
+        return Attachment(endpoint=endpoint.id, network=made.network.name, links=(link,), mac=mac, **fields)  # type: ignore[arg-type]
+
+    def _name(self, id: str) -> str:
+        """A device name that nobody has: our prefix and as many digits of the endpoint as fit."""
+        room = 15 - len(self._prefix)
+        for at in range(len(id) - room + 1):
+            name = self._prefix + id[at : at + room]
+            if name not in self._names:
+                return name
+        raise Exhausted(f"no name is left for the device of endpoint {id[:12]}", subject=id)
+
+    def _pools(self, made: Segment) -> list[Addresses]:
+        network = made.network
+        bridge = [address.partition("/")[0] for address in host.device_addresses(made)]
+        pools = []
+        for subnet, piece, gateway in zip(network.subnets, network.ip_ranges, network.gateways, strict=True):
+            whole = ip_network(subnet)
+            reserved = [gateway, *(a for a in bridge if ip_address(a).version == whole.version)]
+            pools.append(Addresses(whole, ip_network(piece or subnet), reserved, network.name, device_gone))
+        return pools
+
+    def _subnets(self, made: Segment) -> Network:
+        present = devices.devices()
+        bridge = present.get(made.device)
+        if bridge is None and not made.own:
+            raise NotFound(
+                f"bridge device {made.device} does not exist",
+                subject=made.device,
+                hint=f"make it (ip link add {made.device} type bridge) or leave [network.bridge] name out",
+            )
+        network = host.as_found(made)
+        mine = bridge.number if bridge else -1
+        used: list[Subnet] = [ip_network(cidr, strict=False) for cidr, index in devices.routes() if index != mine]
+        used += [subnet for place in self._places.values() for subnet in place.segment.subnets]
+        if bridge is None:
+            network = host.unless_taken(network, used)
+        return complete(network, self._settings, used, exists=bridge is not None)
+
+    def _arrange(self) -> None:
+        self._firewall.arrange([place.segment for place in self._places.values()], host.outer(self._context))
+
+    def _line(self, place: Place) -> str:
+        subnets = ", ".join(place.segment.network.subnets)
+        return f"{place.segment.device}, {subnets}, {len(place.endpoints)} containers"
+
+
+def mac_of(address: str, id: str) -> str:
+    """02:42 and the IPv4 address, so that an address keeps its MAC; without one, digits of the endpoint."""
+    tail = ip_address(address).packed if ":" not in address else bytes.fromhex(id[:8])
+    return "02:42:" + ":".join(f"{byte:02x}" for byte in tail)
+
+
+def device_gone(name: str) -> bool:
+    """Is there no device of this name any more?"""
+    try:
+        socket.if_nametoindex(name)
+    except OSError:
+        return True
+    return False
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """The kernel's refusals as errors of ours."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(f"the kernel refuses: {error.strerror}", hint="tared needs CAP_NET_ADMIN") from error
