@@ -137,7 +137,7 @@ def parse_image(config: bytes, manifest: Manifest, manifest_digest: str, sizes: 
     if len(ids) != len(manifest.layers):
         raise Invalid(f"the image configuration names {len(ids)} layers, the manifest {len(manifest.layers)}")
     layers = tuple(
-        Layer(diff_id, chain_id, layer.digest, layer.media_type, layer.size)
+        Layer(diff_id, chain_id, layer.digest, layer.media_type, layer.size, sizes.get(diff_id, layer.size))
         for diff_id, chain_id, layer in zip(ids, chain_ids(ids), manifest.layers, strict=True)
     )
     read = _Members(document, "the image configuration")
@@ -153,7 +153,7 @@ def parse_image(config: bytes, manifest: Manifest, manifest_digest: str, sizes: 
         config=_image_config(document.get("config") or {}),
         layers=layers,
         history=tuple(_history(_Members(line, "an entry of the image's history")) for line in history),
-        size=sum(sizes.get(layer.diff_id, layer.size) for layer in layers),
+        size=sum(layer.unpacked for layer in layers),
         author=read.text("author"),
         comment=read.text("comment"),
         variant=read.text("variant"),

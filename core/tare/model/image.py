@@ -11,7 +11,8 @@ from typing import Any
 class Layer:
     """One layer of an image: ``diff_id`` is the digest of the plain tar, ``chain_id`` names it with all its parents
 
-    (OCI image spec, config.md "ChainID"), ``blob`` is the digest of the stored blob of ``media_type`` and ``size``.
+    (OCI image spec, config.md "ChainID"), ``blob`` is the digest of the stored blob of ``media_type`` and ``size``,
+    ``unpacked`` the bytes of the files in it.
     """
 
     diff_id: str
@@ -19,6 +20,7 @@ class Layer:
     blob: str
     media_type: str
     size: int
+    unpacked: int = 0
 
 
 @dataclass(frozen=True, slots=True)

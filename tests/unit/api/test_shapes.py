@@ -212,7 +212,7 @@ IMAGE = Image(
     architecture="amd64",
     os="linux",
     config=ImageConfig(command=("sh",), exposed_ports=("80/tcp",)),
-    layers=(Layer("sha256:1", "sha256:1", "sha256:1", "x", 10), Layer("sha256:2", "sha256:2", "sha256:2", "x", 20)),
+    layers=(Layer("sha256:1", "sha256:1", "sha256:1", "x", 7, 10), Layer("sha256:2", "sha256:2", "sha256:2", "x", 9, 20)),
     history=(HistoryEntry("2023-01-01T00:00:00Z", "ADD"), HistoryEntry("", "CMD", empty_layer=True), HistoryEntry("", "RUN")),
     tags=("busybox:latest",),
     size=30,
@@ -220,10 +220,10 @@ IMAGE = Image(
 
 
 def test_history_gives_sizes_to_the_entries_that_have_a_layer() -> None:
-    rows = images.history(IMAGE, [10, 20])
+    rows = images.history(IMAGE)
     assert [(row["CreatedBy"], row["Size"]) for row in rows] == [("RUN", 20), ("CMD", 0), ("ADD", 10)]
     assert (rows[0]["Id"], rows[0]["Tags"], rows[1]["Id"]) == (IMAGE.id, ["busybox:latest"], "<missing>")
-    assert [row["Size"] for row in images.history(replace(IMAGE, history=()), [10, 20])] == [20, 10]
+    assert [row["Size"] for row in images.history(replace(IMAGE, history=()))] == [20, 10]
 
 
 def test_an_image_in_old_and_new_versions() -> None:

@@ -41,8 +41,7 @@ async def inspect(call: Call) -> Answer:
 
 async def history(call: Call) -> Answer:
     image = call.engine.image(call.parameters["name"])
-    sizes = [layer.size for layer in image.layers]
-    return tables.listed(call, "history", shapes.history(image, sizes))
+    return tables.listed(call, "history", shapes.history(image))
 
 
 async def tag(call: Call) -> Answer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 from tare.api.shapes.times import NEVER, seconds_of
@@ -85,9 +84,9 @@ def summary(image: Image, users: int, version: Version) -> dict[str, Any]:
     return shape
 
 
-def history(image: Image, sizes: Iterable[int]) -> list[dict[str, Any]]:
-    """``GET /images/{name}/history``, newest first. ``sizes`` are the unpacked bytes of each layer, oldest first."""
-    left = iter(sizes)
+def history(image: Image) -> list[dict[str, Any]]:
+    """``GET /images/{name}/history``, newest first."""
+    left = iter([layer.unpacked for layer in image.layers])
     rows: list[dict[str, Any]] = []
     for entry in image.history:
         rows.append(
