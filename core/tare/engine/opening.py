@@ -16,6 +16,7 @@ from tare.drivers.runtime import SupportsTemplate
 from tare.engine import execute, pictures, settle, wait
 from tare.engine.clock import stamp
 from tare.engine.persist import publish, save
+from tare.engine.remove import take_away
 from tare.engine.roster import Roster
 from tare.engine.start import warm
 from tare.engine.supervision import Supervision
@@ -178,8 +179,6 @@ async def lost(engine: Engine, entry: Entry) -> None:
         if container.running:
             await settle.settle(engine, entry, body)
         elif container.config.auto_remove:
-            from tare.engine.remove import take_away
-
             await take_away(engine, entry)
 
 

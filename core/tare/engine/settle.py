@@ -10,6 +10,7 @@ from tare.containers.states import move
 from tare.engine import execute, networks, wait
 from tare.engine.clock import stamp
 from tare.engine.persist import announce, save
+from tare.engine.remove import take_away
 from tare.errors import TareError
 
 if TYPE_CHECKING:
@@ -64,8 +65,6 @@ async def settle(engine: Engine, entry: Entry, body: dict[str, Any]) -> None:
     if container.config.auto_remove and not entry.restarting:
         wait.notify(entry, "next-exit", body["code"])
         announce(engine, container, "die", exitCode=str(body["code"]))
-        from tare.engine.remove import take_away
-
         await take_away(engine, entry)
     else:
         save(engine, container, durable=False)

@@ -7,6 +7,7 @@ the supervisor says that the process runs, the undos are dropped.
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
@@ -21,6 +22,7 @@ from tare.engine import bundle as bundles
 from tare.engine import networks, wait
 from tare.engine.clock import stamp
 from tare.engine.persist import announce, save
+from tare.engine.remove import take_away
 from tare.engine.roster import Handle
 from tare.errors import Conflict, NotModified, TareError
 from tare.model.network import Attachment, Link
@@ -49,8 +51,6 @@ async def start(engine: Engine, ref: str) -> None:
             container.state = move(before, before.status, error=error.message, exit_code=error.exit_code)
             save(engine, container, durable=True)
             if container.config.auto_remove:
-                from tare.engine.remove import take_away
-
                 await take_away(engine, entry)
             else:
                 wait.notify(entry, "next-exit", error.exit_code, error.message)
@@ -144,8 +144,6 @@ async def warm(engine: Engine, runtime: Handle, entry: str) -> None:
     key = f"{runtime.name} {entry}"
     if not entry or key in engine.templates:
         return
-    import sys
-
     body = {"runtime": runtime.name, "entry": entry, "path": [path for path in sys.path if path]}
     await engine.supervision.ask("template", body)
     engine.templates.add(key)
