@@ -37,7 +37,7 @@ def scratch(suite_directory: Path) -> Iterator[Path]:
     site = next(root.glob("lib/python3*/site-packages"))
     wheels = suite_directory / "wheels"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "-w", str(wheels), str(EXAMPLE)], check=True, capture_output=True)
+    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(EXAMPLE)], check=True, capture_output=True)
     wheel = next(wheels.glob("tare_driver_flat-*.whl"))
     subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True, capture_output=True)
     for name, text in BROKEN.items():
