@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import select
@@ -83,6 +84,13 @@ class Daemon:
         supervisor = self.exec_root / "supervisor.pid"
         if supervisor.exists():
             end_group(int(supervisor.read_text()))
+        self.forget_network()
+
+    def forget_network(self) -> None:
+        """A bridge and a table stay when tared ends; in the suite nobody needs them any more."""
+        instance = hashlib.sha256(str(self.data_root).encode()).hexdigest()[:8]
+        subprocess.run(["ip", "link", "delete", f"tare{instance}"], capture_output=True, check=False)
+        subprocess.run(["nft", "delete", "table", "inet", f"tare_{instance}"], capture_output=True, check=False)
 
     def environment(self) -> dict[str, str]:
         return {

@@ -17,6 +17,9 @@ from tare.networks.predefined import name_of
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
+MOST_DESCRIPTORS = 250
+"""What one message to the supervisor carries (unix(7): SCM_MAX_FD is 253)."""
+
 
 def find(engine: Engine, ref: str) -> Network:
     """By name, id or unambiguous prefix. Raises NotFound, Invalid."""
@@ -72,13 +75,13 @@ async def hold(engine: Engine, container: Container, published: Published) -> No
     """Give the bound sockets to the supervisor and close our copies."""
     listeners = [fd for fd, *_ in published.forwards]
     try:
-        if published.sockets or listeners:
-            body = {
-                "owner": container.id,
-                "sockets": len(published.sockets),
-                "forwards": [[protocol, address, port] for _, protocol, address, port in published.forwards],
-            }
-            await engine.supervision.ask("hold", body, [*published.sockets, *listeners])
+        for at in range(0, len(published.sockets), MOST_DESCRIPTORS):
+            some = published.sockets[at : at + MOST_DESCRIPTORS]
+            await engine.supervision.ask("hold", {"owner": container.id, "sockets": len(some), "forwards": []}, some)
+        for at in range(0, len(listeners), MOST_DESCRIPTORS):
+            forwards = [list(forward[1:]) for forward in published.forwards[at : at + MOST_DESCRIPTORS]]
+            body = {"owner": container.id, "sockets": 0, "forwards": forwards}
+            await engine.supervision.ask("hold", body, listeners[at : at + MOST_DESCRIPTORS])
     finally:
         for fd in (*published.sockets, *listeners):
             os.close(fd)

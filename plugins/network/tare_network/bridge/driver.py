@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
+from tare.drivers.network import Published
 from tare.drivers.registration import DriverContext
 from tare.errors import Exhausted, InUse, NotFound, Unavailable
 from tare.linux import devices
@@ -16,6 +18,7 @@ from tare.model.probe import Probe
 from tare_network.bridge import host
 from tare_network.bridge.addresses import Addresses
 from tare_network.bridge.firewall import Firewall
+from tare_network.bridge.ports import Ports
 from tare_network.bridge.segment import Segment, segment
 from tare_network.bridge.subnets import Subnet, complete
 
@@ -30,6 +33,7 @@ class Place:
     segment: Segment
     pools: list[Addresses]
     endpoints: dict[str, Attachment]
+    bindings: dict[str, tuple[PortBinding, ...]] = field(default_factory=dict)
 
 
 class Bridge:
@@ -43,6 +47,7 @@ class Bridge:
         self._where: dict[str, Place] = {}
         self._names: set[str] = set()
         self._firewall = Firewall(context.instance, context.options)
+        self._ports = Ports(self._firewall.versions, forward=bool(context.options.get("userland-proxy", True)))
 
     def probe(self) -> Probe:
         return host.probe(self._firewall.active)
@@ -107,6 +112,7 @@ class Bridge:
         return attachment
 
     def release(self, endpoint: str) -> None:
+        self.unpublish(endpoint)
         place = self._where.pop(endpoint, None)
         if place is None:
             return
@@ -117,6 +123,31 @@ class Bridge:
             address = attachment.address if pool.subnet.version == 4 else attachment.address6
             if address:
                 pool.free(address, device)
+
+    def publish(self, endpoint: Endpoint, attachment: Attachment, wanted: tuple[PortBinding, ...] = ()) -> Published:
+        place = self._where[endpoint.id]
+        if place.segment.internal:
+            return Published(())
+        published = self._ports.take(endpoint, attachment, wanted, place.segment.publish_ip)
+        try:
+            with translated():
+                self._firewall.publish(self._ports.elements(attachment, published.bindings))
+        except BaseException:
+            self._ports.free(endpoint.id, published.bindings)
+            for fd in (*published.sockets, *(forward[0] for forward in published.forwards)):
+                os.close(fd)
+            raise
+        place.bindings[endpoint.id] = published.bindings
+        return published
+
+    def unpublish(self, endpoint: str) -> None:
+        place = self._where.get(endpoint)
+        bindings = place.bindings.pop(endpoint, ()) if place else ()
+        if place is None or not bindings:
+            return
+        self._ports.free(endpoint, bindings)
+        with translated():
+            self._firewall.unpublish(self._ports.elements(place.endpoints[endpoint], bindings))
 
     def check(self, endpoint: str) -> str:
         place = self._where.get(endpoint)
@@ -129,7 +160,9 @@ class Bridge:
             return f"bridge {link.parent} is {'down' if bridge else 'missing'}"
         if veth is None or veth.master != bridge.number:
             return f"link {link.host_name} is {'not on ' + link.parent if veth else 'missing'}"
-        return ""
+        elements = self._ports.elements(place.endpoints[endpoint], place.bindings.get(endpoint, ()))
+        lost = self._firewall.missing(elements)
+        return f"{lost} is missing" if lost else ""
 
     def reconcile(
         self, networks: Iterable[Network], endpoints: Iterable[tuple[Endpoint, Attachment, tuple[PortBinding, ...]]]
@@ -139,9 +172,16 @@ class Bridge:
             for network in networks:
                 if network.id not in self._places:
                     self.create(network)
-            for endpoint, attachment, _bindings in endpoints:
-                if attachment.links and endpoint.network.id in self._places:
-                    self._adopt(self._places[endpoint.network.id], attachment)
+            for endpoint, attachment, bindings in endpoints:
+                place = self._places.get(endpoint.network.id)
+                if place is not None and attachment.links:
+                    self._adopt(place, attachment)
+                    self._ports.adopt(endpoint.id, bindings)
+                    place.bindings[endpoint.id] = bindings
+                    self._firewall.want(self._ports.elements(attachment, bindings))
+            repairs = self._firewall.synchronize()
+            if repairs:
+                lines.append(f"put {repairs} rules and elements of table inet {self._firewall.table} right")
             lines += host.sweep(self._prefix, self._names, self._context.instance, [p.segment for p in self._places.values()])
         return lines
 

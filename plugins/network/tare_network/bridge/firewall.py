@@ -46,11 +46,17 @@ class Firewall:
             else:
                 self._run(rules.membership(self.table, self._members))
 
+    def want(self, elements: Iterable[Element]) -> None:
+        """These belong to us; ``synchronize`` puts them there."""
+        for name, key, data in elements:
+            self._wanted[name][key] = data
+
     def publish(self, elements: Sequence[Element]) -> None:
         """Add elements in one transaction."""
+        if not elements:
+            return
         with self._lock:
-            for name, key, data in elements:
-                self._wanted[name][key] = data
+            self.want(elements)
             try:
                 self._open().change((), elements)
             except OSError:
@@ -58,6 +64,8 @@ class Firewall:
 
     def unpublish(self, elements: Sequence[Element]) -> None:
         """Remove elements in one transaction; what has gone already is success."""
+        if not elements:
+            return
         with self._lock:
             for name, key, _data in elements:
                 self._wanted[name].pop(key, None)
