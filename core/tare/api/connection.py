@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from email.utils import formatdate
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
@@ -22,6 +23,8 @@ from tare.errors import TareError
 
 if TYPE_CHECKING:
     from tare.api.service import Service
+
+REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
 
 HEAD_LIMIT = 128 * 1024
 """Bytes of request line and headers."""
@@ -110,7 +113,7 @@ class Connection:
         headers = self._headers(answer)
         if answer.status not in (204, 304):
             headers.append(("Content-Length", str(len(answer.body))))
-        head = h11.Response(status_code=answer.status, headers=headers)
+        head = h11.Response(status_code=answer.status, headers=headers, reason=REASONS.get(answer.status, b""))
         out = self._http.send(head) or b""
         if answer.body and answer.status not in (204, 304) and not self._head_only:
             out += self._http.send(h11.Data(data=answer.body)) or b""
@@ -121,7 +124,7 @@ class Connection:
         out = Outbox(self.sock, self._loop)
         try:
             with self.watching():
-                head = h11.Response(status_code=stream.status, headers=self._headers(stream))
+                head = h11.Response(status_code=stream.status, headers=self._headers(stream), reason=b"OK")
                 await self._loop.sock_sendall(self.sock, self._http.send(head) or b"")
                 if self._head_only:
                     await self._loop.sock_sendall(self.sock, self._http.send(h11.EndOfMessage()) or b"")

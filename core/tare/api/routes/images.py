@@ -108,7 +108,7 @@ async def create(call: Call) -> Stream:
     """Import: ``fromSrc=-`` takes the body, ``fromSrc=URL`` is downloaded. ``fromImage`` would be a pull."""
     source = call.text("fromSrc")
     if not source:
-        wanted = call.text("fromImage")
+        wanted = call.text("fromImage").removeprefix("docker.io/").removeprefix("library/")
         version = call.text("tag")
         name = f"{wanted}:{version}" if version and not version.startswith("sha256:") else wanted
         raise Unsupported(
