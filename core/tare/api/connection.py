@@ -19,7 +19,6 @@ from tare.api import failures
 from tare.api.answer import Answer, Stream
 from tare.api.failures import Refused
 from tare.api.outbox import Outbox
-from tare.errors import TareError
 
 if TYPE_CHECKING:
     from tare.api.service import Service
@@ -37,6 +36,7 @@ SPOOL_CHUNK = 1 << 20
 LEFTOVER_LIMIT = 256 * 1024
 """How much of a body that nobody wanted is read to keep a connection; beyond that it is cheaper to close it."""
 
+LINGER_SECONDS = 5.0
 
 Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
@@ -134,7 +134,7 @@ class Connection:
                         await out.write(self._http.send(h11.Data(data=piece)) or b"")
                 await out.write(self._http.send(h11.EndOfMessage()) or b"")
                 await out.drain()
-        except (TareError, Exception) as error:
+        except Exception as error:
             # The head is out: breaking off without the last chunk is the only honest sign that is left.
             if not isinstance(error, OSError):
                 failures.translate(error, "a stream")
@@ -172,18 +172,27 @@ class Connection:
         left = 0
         while self._http.their_state is h11.SEND_BODY:
             if self._http.they_are_waiting_for_100_continue:
-                return False
+                return False  # it will not send what nobody asked for
             event: Event = self._http.next_event()
             if event is h11.NEED_DATA:
                 event = await self._receive()
             if isinstance(event, h11.Data):
                 left += len(event.data)
             if left > LEFTOVER_LIMIT:
+                await self._linger()
                 return False
         if self._last or self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
             return False
         self._http.start_next_cycle()
         return True
+
+    async def _linger(self) -> None:
+        """Let a client that is still sending read its answer: over TCP, closing with data unread would take it away."""
+        self.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while await self._loop.sock_recv(self.sock, CHUNK):
+                    pass
 
     # What a route may ask for -------------------------------------------------------------------------------------------
 

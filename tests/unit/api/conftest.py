@@ -163,7 +163,8 @@ class Served:
 
         async def life() -> None:
             listeners = Listeners()
-            listeners.open([f"unix://{self.path}"], group="", allow_plain_tcp=False)
+            listeners.open([f"unix://{self.path}", "tcp://127.0.0.1:0"], group="", allow_plain_tcp=True)
+            self.port = listeners.sockets[1].getsockname()[1]
             self.server = Server(Service(None, Router(self.routes()), self.spool, "tare/test"), listeners)  # type: ignore[arg-type]
             self.server.start()
             ready.set()
@@ -189,6 +190,9 @@ class Served:
         sock.settimeout(10)
         sock.connect(str(self.path))
         return sock
+
+    def connect_by_tcp(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), 10)
 
     def ask(self, data: bytes) -> bytes:
         """Send raw bytes, close our side, read to the end."""

@@ -400,3 +400,11 @@ def test_an_unknown_group_is_an_error_unless_it_is_the_default(tmp_path: object)
     listeners = Listeners()
     listeners.open([f"unix://{tmp_path}/x.sock"], group="tare", allow_plain_tcp=False)
     listeners.close()
+
+
+def test_who_sends_too_much_over_tcp_still_hears_why(served: Served) -> None:
+    """A server that closed at once would reset the connection, and the answer would be lost."""
+    with served.connect_by_tcp() as sock:
+        sock.sendall(b"POST /nowhere HTTP/1.1\r\nHost: x\r\nContent-Length: 8000000\r\n\r\n" + b"x" * 4_000_000)
+        sock.shutdown(socket.SHUT_WR)
+        assert everything(sock).startswith(b"HTTP/1.1 404 ")
