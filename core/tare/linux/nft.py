@@ -33,15 +33,18 @@ _HOOK_NUMBER = 1
 _RULE_TABLE = 1
 _GENERIC = struct.Struct(">BBH")
 _A_MESSAGE = 400
+_OUTPUT_HANDLE = 1 << 3
 
 Element = tuple[str, bytes, bytes]
 """Set, key, data; data is empty in a set that is no map. Each part of a key is padded to four bytes."""
 
 
 class Nftables:
-    """libnftables with a context of its own, in the network namespace of its maker. FileNotFoundError without the library."""
+    """libnftables with a context of its own, in the network namespace of its maker. FileNotFoundError without the library.
 
-    def __init__(self) -> None:
+    With ``handles`` a listing ends each rule with ``# handle N``."""
+
+    def __init__(self, *, handles: bool = False) -> None:
         try:
             self._library = ctypes.CDLL("libnftables.so.1", use_errno=True)
         except OSError as error:
@@ -53,12 +56,15 @@ class Nftables:
         self._library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
         for name in ("nft_ctx_get_output_buffer", "nft_ctx_get_error_buffer"):
             getattr(self._library, name).argtypes = [ctypes.c_void_p]
+        self._library.nft_ctx_output_set_flags.argtypes = [ctypes.c_void_p, ctypes.c_uint]
         self._library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
         self._context = self._library.nft_ctx_new(0)
         if not self._context:
             raise OSError(errno.EOPNOTSUPP, "the kernel has no nf_tables")
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
+        if handles:
+            self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_HANDLE)
 
     def __enter__(self) -> Nftables:
         return self

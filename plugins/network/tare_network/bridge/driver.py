@@ -6,34 +6,26 @@ import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from ipaddress import ip_address, ip_network
 
 from tare.drivers.network import Published
 from tare.drivers.registration import DriverContext
-from tare.errors import Exhausted, InUse, NotFound, Unavailable
+from tare.errors import Exhausted, InUse, NotFound, TareError, Unavailable
 from tare.linux import devices
 from tare.model.network import Attachment, Endpoint, Link, Network, PortBinding, Route
 from tare.model.probe import Probe
 from tare_network.bridge import host
 from tare_network.bridge.addresses import Addresses
+from tare_network.bridge.explain import explain
 from tare_network.bridge.firewall import Firewall
+from tare_network.bridge.guard import Guard
+from tare_network.bridge.place import Place
 from tare_network.bridge.ports import Ports
 from tare_network.bridge.segment import Segment, segment
 from tare_network.bridge.subnets import Subnet, complete
 
 PORTS = 1023
 """Ports of one bridge (BR_MAX_PORTS in net/bridge/br_private.h, less the one that is never given)."""
-
-
-@dataclass(slots=True)
-class Place:
-    """A network and who is on it: attachments by endpoint."""
-
-    segment: Segment
-    pools: list[Addresses]
-    endpoints: dict[str, Attachment]
-    bindings: dict[str, tuple[PortBinding, ...]] = field(default_factory=dict)
 
 
 class Bridge:
@@ -46,6 +38,8 @@ class Bridge:
         self._places: dict[str, Place] = {}
         self._where: dict[str, Place] = {}
         self._names: set[str] = set()
+        self._obstacles: list[str] = []
+        self._guard: Guard | None = None
         self._firewall = Firewall(context.instance, context.options)
         self._ports = Ports(self._firewall.versions, forward=bool(context.options.get("userland-proxy", True)))
 
@@ -53,7 +47,8 @@ class Bridge:
         return host.probe(self._firewall.active)
 
     def status(self) -> Sequence[tuple[str, str]]:
-        return [(f"network {place.segment.network.name}", self._line(place)) for place in self._places.values()]
+        lines = [(f"network {place.segment.network.name}", self._line(place)) for place in self._places.values()]
+        return [*lines, *(("in the way", obstacle) for obstacle in self._obstacles)]
 
     def create(self, network: Network) -> Network:
         made = segment(network, self._context.instance, self._settings)
@@ -64,7 +59,7 @@ class Bridge:
             made = segment(network, self._context.instance, self._settings)
             fresh = host.make_device(made, host.alias(self._context.instance, network.id))
             try:
-                self._places[network.id] = Place(made, self._pools(made), {})
+                self._places[network.id] = Place(made, self._pools(made))
                 host.allow_forwarding(network.ipv6, self._context)
                 self._arrange()
             except BaseException:
@@ -108,7 +103,7 @@ class Bridge:
                 pool.free(address, "")
             raise
         attachment = self._attachment(place, endpoint, given)
-        self._adopt(place, attachment)
+        self._adopt(place, endpoint, attachment)
         return attachment
 
     def release(self, endpoint: str) -> None:
@@ -117,6 +112,7 @@ class Bridge:
         if place is None:
             return
         attachment = place.endpoints.pop(endpoint)
+        place.names.pop(endpoint, None)
         device = attachment.links[0].host_name
         self._names.discard(device)
         for pool in place.pools:
@@ -175,7 +171,7 @@ class Bridge:
             for endpoint, attachment, bindings in endpoints:
                 place = self._places.get(endpoint.network.id)
                 if place is not None and attachment.links:
-                    self._adopt(place, attachment)
+                    self._adopt(place, endpoint, attachment)
                     self._ports.adopt(endpoint.id, bindings)
                     place.bindings[endpoint.id] = bindings
                     self._firewall.want(self._ports.elements(attachment, bindings))
@@ -186,20 +182,29 @@ class Bridge:
         return lines
 
     def close(self) -> None:
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+            if not self._where:
+                self._firewall.withdraw()
         self._firewall.close()
+
+    def describe(self) -> str:
+        return "\n".join([*explain(self._places.values(), self._firewall.table), self._firewall.describe()])
 
     def _place(self, network: Network) -> Place:
         if network.id not in self._places:
             self.create(network)
         return self._places[network.id]
 
-    def _adopt(self, place: Place, attachment: Attachment) -> None:
+    def _adopt(self, place: Place, endpoint: Endpoint, attachment: Attachment) -> None:
         for pool in place.pools:
             address = attachment.address if pool.subnet.version == 4 else attachment.address6
             if address:
-                pool.take(attachment.endpoint, address)
-        place.endpoints[attachment.endpoint] = attachment
-        self._where[attachment.endpoint] = place
+                pool.take(endpoint.id, address)
+        place.endpoints[endpoint.id] = attachment
+        place.names[endpoint.id] = endpoint.name
+        self._where[endpoint.id] = place
         self._names.add(attachment.links[0].host_name)
 
     def _attachment(self, place: Place, endpoint: Endpoint, given: list[tuple[Addresses, str]]) -> Attachment:
@@ -225,7 +230,7 @@ class Bridge:
             mtu=made.mtu,
             addresses=tuple(assigned),
             routes=tuple(routes),
-            options={} if made.icc else {"isolated": "true"},
+            options=_port_options(made, endpoint),
         )
         return Attachment(endpoint=endpoint.id, network=made.network.name, links=(link,), mac=mac, **fields)  # type: ignore[arg-type]
 
@@ -267,6 +272,27 @@ class Bridge:
 
     def _arrange(self) -> None:
         self._firewall.arrange([place.segment for place in self._places.values()], host.outer(self._context))
+        self._look_around()
+        if self._guard is None and self._firewall.active:
+            self._guard = Guard(self._firewall.watch(), self._firewall.disturbed, self._restore)
+
+    def _look_around(self) -> None:
+        """Say what is new among the things that stand in the way."""
+        found = self._firewall.obstacles()
+        for line in found:
+            if line not in self._obstacles:
+                self._context.log(f"containers cannot reach the outside, nor their ports be reached: {line}")
+        self._obstacles = found
+
+    def _restore(self) -> None:
+        """In the guard's thread: others have changed the host's rules."""
+        try:
+            repairs = self._firewall.synchronize()
+            if repairs:
+                self._context.log(f"somebody changed table inet {self._firewall.table}: {repairs} repairs")
+            self._look_around()
+        except (OSError, TareError) as error:
+            self._context.log(f"the packet rules cannot be put back: {error}")
 
     def _line(self, place: Place) -> str:
         subnets = ", ".join(place.segment.network.subnets)
@@ -277,6 +303,15 @@ def mac_of(address: str, id: str) -> str:
     """02:42 and the IPv4 address, so that an address keeps its MAC; without one, digits of the endpoint."""
     tail = ip_address(address).packed if ":" not in address else bytes.fromhex(id[:8])
     return "02:42:" + ":".join(f"{byte:02x}" for byte in tail)
+
+
+def _port_options(made: Segment, endpoint: Endpoint) -> dict[str, str]:
+    """Where bridged packets pass the packet rules (br_netfilter), a container reaches its own published port only if the
+    bridge may send a frame back to where it came from."""
+    options = {} if made.icc else {"isolated": "true"}
+    if endpoint.ports and host.bridged_packets_are_filtered():
+        options["hairpin"] = "true"
+    return options
 
 
 def device_gone(name: str) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from tare.errors import Unavailable, Unsupported
 from tare.linux.nft import INET, Changes, Element, Elements, Nftables
-from tare_network.bridge import rules
+from tare_network.bridge import foreign, rules
 from tare_network.bridge.segment import Segment
 
 MAPS = ("published", "everywhere")
@@ -22,6 +22,7 @@ class Firewall:
     def __init__(self, instance: str, settings: Mapping[str, Any]) -> None:
         self.table = rules.table_name(instance)
         self.versions = rules.families(settings)
+        self._mark = f"tare/{instance}"
         self._form, self._text = rules.ruleset(self.table, settings)
         self._lock = threading.RLock()
         self._members: dict[str, list[str]] = {}
@@ -107,6 +108,21 @@ class Firewall:
                     if any(present.get(key) != data for key, data in mine.items()):
                         return f"an element of map {name} in table inet {self.table}"
         return ""
+
+    def obstacles(self) -> list[str]:
+        """Ask for passage where others drop forwarded packets; what stands in the way nevertheless, with its cure."""
+        if not self.active:
+            return []
+        with self._lock:
+            devices = [name.strip('"') for name in self._members.get("bridges", ())]
+            permitted = foreign.permit(self._mark, devices)
+            return foreign.obstacles(self.table, devices, permitted)
+
+    def withdraw(self) -> None:
+        """Take back what was put into tables of others."""
+        if self.active:
+            with self._lock, contextlib.suppress(OSError):
+                foreign.withdraw(self._mark)
 
     def watch(self) -> int:
         """A descriptor that is readable when the host's rules have changed."""

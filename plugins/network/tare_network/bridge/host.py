@@ -127,6 +127,11 @@ def outer(context: DriverContext) -> list[str]:
         return []
 
 
+def bridged_packets_are_filtered() -> bool:
+    """Is br_netfilter loaded and on?"""
+    return _value("bridge/bridge-nf-call-iptables") == "1"
+
+
 def alias(instance: str, network: str) -> str:
     """The mark on a bridge of ours."""
     return f"{ALIAS}{instance}/{network}"
