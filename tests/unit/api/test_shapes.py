@@ -226,6 +226,12 @@ def test_history_gives_sizes_to_the_entries_that_have_a_layer() -> None:
     assert [row["Size"] for row in images.history(replace(IMAGE, history=()))] == [20, 10]
 
 
+def test_layers_that_images_share_are_counted_once() -> None:
+    child = replace(IMAGE, id="sha256:child", layers=(IMAGE.layers[0], replace(IMAGE.layers[1], chain_id="sha256:3", unpacked=5)))
+    assert images.sharing([IMAGE, child]) == (35, {IMAGE.id: 10, "sha256:child": 10})
+    assert images.sharing([]) == (0, {})
+
+
 def test_an_image_in_old_and_new_versions() -> None:
     new, old = images.inspect(IMAGE, "overlay2", (1, 56)), images.inspect(IMAGE, "overlay2", (1, 41))
     assert "VirtualSize" not in new and old["VirtualSize"] == 30

@@ -30,8 +30,11 @@ async def list_images(call: Call) -> Answer:
     if call.text("filter"):
         filters["reference"] = [*filters.get("reference", []), call.text("filter")]
     engine = call.engine
-    chosen = filtered(engine.images(), filters, engine)
-    return tables.listed(call, "images", [shapes.summary(image, engine.image_users(image.id), call.version) for image in chosen])
+    every = engine.images()
+    chosen = filtered(every, filters, engine)
+    shared = shapes.sharing(every)[1] if call.flag("shared-size") else {}
+    rows = [shapes.summary(image, engine.image_users(image.id), call.version, shared.get(image.id, -1)) for image in chosen]
+    return tables.listed(call, "images", rows)
 
 
 async def inspect(call: Call) -> Answer:

@@ -94,16 +94,18 @@ async def usage(call: Call) -> Answer:
     images: list[dict[str, Any]] = []
     if "container" in kinds:
         containers = await with_sizes(call, engine.containers())
+    layers = 0
     if "image" in kinds:
-        images = [image_shapes.summary(image, engine.image_users(image.id), call.version) for image in engine.images()]
-    layers = sum(row["Size"] for row in images)
+        every = engine.images()
+        layers, shared = image_shapes.sharing(every)
+        images = [image_shapes.summary(image, engine.image_users(image.id), call.version, shared[image.id]) for image in every]
     if call.version < SPLIT_USAGE:
         old: dict[str, Any] = {"LayersSize": layers, "Images": images, "Containers": containers, "Volumes": [], "BuildCache": []}
         return as_json({name: value for name, value in old.items() if _kind(name) in kinds})
     running = [row for row in containers if row["State"] in ("running", "paused", "restarting")]
     used = [row for row in images if row["Containers"] > 0]
     shape = {
-        "ImageUsage": _usage(images, len(used), layers, layers - sum(row["Size"] for row in used)),
+        "ImageUsage": _usage(images, len(used), layers, layers - sum(row["Size"] - row["SharedSize"] for row in used)),
         "ContainerUsage": _usage(
             containers,
             len(running),

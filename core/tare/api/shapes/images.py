@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from tare.api.shapes.times import NEVER, seconds_of
@@ -61,8 +62,21 @@ def _config(image: Image) -> dict[str, Any]:
     return shape
 
 
-def summary(image: Image, users: int, version: Version) -> dict[str, Any]:
-    """One row of ``GET /images/json``. ``users`` containers were made from it, -1 when nobody counted."""
+def sharing(images: Iterable[Image]) -> tuple[int, dict[str, int]]:
+    """Bytes of all layers, each counted once; and for each image the bytes in layers that another image has too."""
+    users: dict[str, set[str]] = {}
+    sizes: dict[str, int] = {}
+    every = list(images)
+    for image in every:
+        for layer in image.layers:
+            users.setdefault(layer.chain_id, set()).add(image.id)
+            sizes[layer.chain_id] = layer.unpacked
+    shared = {image.id: sum(layer.unpacked for layer in image.layers if len(users[layer.chain_id]) > 1) for image in every}
+    return sum(sizes.values()), shared
+
+
+def summary(image: Image, users: int, version: Version, shared: int = -1) -> dict[str, Any]:
+    """One row of ``GET /images/json``. ``users`` containers were made from it, -1 when nobody counted (as in ``shared``)."""
     tags = list(image.tags)
     digests = list(image.digests)
     if version < (1, 43) and not tags:
@@ -75,7 +89,7 @@ def summary(image: Image, users: int, version: Version) -> dict[str, Any]:
         "RepoDigests": digests,
         "Created": seconds_of(image.created),
         "Size": image.size,
-        "SharedSize": -1,
+        "SharedSize": shared,
         "Labels": dict(image.config.labels) or None,
         "Containers": users,
     }
