@@ -20,6 +20,7 @@ _SETS = """\
 """
 
 _FAMILY_SETS = """\
+  set subnets{v} { type {address}; flags interval; }
   set masqueraded{v} { type {address}; flags interval; }
   map published{v} { type {address} . inet_proto . inet_service : {address} . inet_service; }
   map everywhere{v} { type inet_proto . inet_service : {address} . inet_service; }
@@ -30,13 +31,17 @@ _FAMILY_PUBLISHED = """\
     meta nfproto ipv{v} dnat {ip} to meta l4proto . th dport map @everywhere{v}
 """
 
-# 127.0.0.1 reaches a container by a rewritten destination, so its source has to be rewritten too. A container that
-# reaches a published port of its own network would get the answer past the host without the second rule.
+# 127.0.0.1 reaches a container by a rewritten destination, so its source has to be rewritten too.
 _LOCALHOST = {
     4: "    meta nfproto ipv4 fib daddr type local jump published\n",
     6: "    ip6 daddr != ::1 fib daddr type local jump published\n",
 }
-_FAMILY_MASQUERADE = "    {ip} saddr @masqueraded{v} oifname != @bridges masquerade\n"
+# A container that reaches a published port of its own network would get the answer past the host without the first rule.
+# It goes by addresses: where bridged packets are filtered there is no incoming device to see here.
+_FAMILY_MASQUERADE = """\
+    {ip} saddr @subnets{v} oifname @bridges ct status dnat masquerade
+    {ip} saddr @masqueraded{v} oifname != @bridges masquerade
+"""
 
 _FAMILIES = {4: {"v": "4", "ip": "ip", "address": "ipv4_addr"}, 6: {"v": "6", "ip": "ip6", "address": "ipv6_addr"}}
 
@@ -77,7 +82,6 @@ def _body(versions: list[int], *, direct: bool) -> str:
         + "".join(_LOCALHOST[version] for version in versions) + "  }\n"
         "  chain postrouting {\n    type nat hook postrouting priority srcnat; policy accept;\n"
         + loop
-        + "    iifname @bridges oifname @bridges ct status dnat masquerade\n"
         + each(_FAMILY_MASQUERADE)
         + "  }\n"
         # With route_localnet a container could otherwise speak with what listens on 127.0.0.1 of the host.
@@ -105,7 +109,7 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
 def members(segments: Iterable[Segment], outer: Iterable[str], versions: list[int]) -> dict[str, list[str]]:
     """The elements of the sets that describe networks, as nft(8) writes them."""
     found: dict[str, list[str]] = {"bridges": [], "internal": [], "together": [], "outer": [f'"{name}"' for name in outer]}
-    found |= {f"masqueraded{version}": [] for version in versions}
+    found |= {f"{name}{version}": [] for name in ("subnets", "masqueraded") for version in versions}
     for segment in segments:
         device = f'"{segment.device}"'
         found["bridges"].append(device)
@@ -113,9 +117,10 @@ def members(segments: Iterable[Segment], outer: Iterable[str], versions: list[in
             found["internal"].append(device)
         if segment.icc:
             found["together"].append(f"{device} . {device}")
-        if segment.masquerade and not segment.internal:
-            for subnet in segment.subnets:
-                if subnet.version in versions:
+        for subnet in segment.subnets:
+            if subnet.version in versions:
+                found[f"subnets{subnet.version}"].append(str(subnet))
+                if segment.masquerade and not segment.internal:
                     found[f"masqueraded{subnet.version}"].append(str(subnet))
     return found
 
