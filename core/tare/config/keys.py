@@ -112,7 +112,7 @@ _CONTAINERS = (
     _key("containers.ulimits", "ulimits", (), "default resource limits by name", "default-ulimits", "--default-ulimit"),
     _key("containers.stop-timeout", "seconds", 10, "from the stop signal to SIGKILL", "default-stop-timeout",
          "--default-stop-timeout", reload=True),
-    _key("containers.log.driver", "string", "local", "the default log driver", "log-driver", "--log-driver",
+    _key("containers.log.driver", "string", "json-file", "the default log driver", "log-driver", "--log-driver",
          choices="local json-file none"),
     _key("containers.log.opts", "log-opts", EMPTY, "options of the log driver: `max-size`, `max-file`", "log-opts", "--log-opt"),
     _key("security.seccomp-profile", "seccomp", "builtin", "`builtin`, `unconfined` or the path of a profile", "seccomp-profile",

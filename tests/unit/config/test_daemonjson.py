@@ -88,7 +88,7 @@ def test_what_tare_cannot_do_becomes_a_comment(file: Path) -> None:
         "features": {"buildkit": True},
     }
     settings, text, warnings = taken_over(file, json.dumps(document))
-    assert settings.containers.log.driver == "local"
+    assert settings.containers.log.driver == "json-file"
     assert len(warnings) == 5
     assert '# exec-opts = ["native.cgroupdriver=systemd"]' in text
     assert "# features = { buildkit = true }" in text

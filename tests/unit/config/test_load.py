@@ -51,7 +51,7 @@ def test_defaults(no_default: None) -> None:
     assert (settings.data_root, settings.exec_root) == (Path("/var/lib/tare"), Path("/run/tare"))
     assert settings.api.hosts == ("unix:///run/tare/tare.sock",)
     assert (settings.api.group, settings.runtime.default, settings.storage.driver) == ("tare", "ns", "")
-    assert settings.containers.log.driver == "local"
+    assert settings.containers.log.driver == "json-file"
     assert set(settings.origins.values()) == {"default"}
 
 
