@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 API_VERSION = 1
 """The version of the contracts in tare.drivers. A driver declares the range it was written for."""
@@ -42,3 +43,14 @@ class DriverContext:
     instance: str
     options: Mapping[str, object]
     log: Callable[[str], None]
+
+
+@runtime_checkable
+class SupportsPrompt(Protocol):
+    """A driver of any kind that knows which of its calls never wait: those need not change threads, which costs more than
+    most of them."""
+
+    def prompt(self, method: str, *args: object) -> bool:
+        """Whether this very call only computes, or touches nothing slower than the metadata of a local file system. Then
+        the engine makes it in its own thread, never at the same time as another. Asked before every call; must be prompt
+        itself, and may raise what the call would raise."""

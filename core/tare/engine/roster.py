@@ -1,5 +1,7 @@
 """The drivers that are in use: one instance and one thread each, a deadline on every call.
 
+Calls that the driver itself calls prompt (tare.drivers.registration.SupportsPrompt) are made at once instead.
+
 A driver that misses its deadline is *degraded*: new calls are refused at once with its name, until the call that hangs
 comes back. Lists, other drivers and the engine's own state go on.
 """
@@ -14,7 +16,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from tare.drivers.registration import Driver, DriverContext
+from tare.drivers.registration import Driver, DriverContext, SupportsPrompt
 from tare.errors import Internal, NotFound, TareError, Unavailable, Unsupported
 from tare.model.probe import Probe
 
@@ -34,6 +36,10 @@ def construct(factory: str, context: DriverContext) -> Any:
         raise Unavailable(f"driver {factory} cannot be made: {type(error).__name__}: {error}") from error
 
 
+def _never(_method: str, *_args: object) -> bool:
+    return False
+
+
 class Handle:
     """One driver instance with its thread."""
 
@@ -45,6 +51,8 @@ class Handle:
         self.instance: Any = None
         self.probed: Probe | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"{driver.kind}-{driver.name}")
+        self._prompt: Callable[..., bool] = _never
+        self._busy = 0
         self._late = 0
 
     @property
@@ -59,6 +67,8 @@ class Handle:
         self._tell(self.driver.kind, self.name, self.probed.state, self.probed.reason)
         if self.probed.state == "ok":
             self.instance = instance
+            if isinstance(instance, SupportsPrompt):
+                self._prompt = instance.prompt
         return instance
 
     async def open(self) -> None:
@@ -73,10 +83,17 @@ class Handle:
             )
 
     async def call(self, method: str, *args: Any, deadline: float = DEADLINE, **kwargs: Any) -> Any:
-        """Call a method in the driver's thread. A TareError passes; any other raise is an Internal error with its name."""
+        """Call a method, in the driver's thread unless it is prompt. A TareError passes; any other raise is an Internal error
+        with its name."""
         if self.instance is None:
             await self.open()
         bound = getattr(self.instance, method)
+        if not self._busy:
+            try:
+                if self._prompt(method, *args):
+                    return bound(*args, **kwargs)
+            except Exception as error:
+                raise self._translated(error) from None
         return await self._run((lambda: bound(*args, **kwargs)) if args or kwargs else bound, deadline)
 
     async def _run(self, function: Callable[[], Any], deadline: float) -> Any:
@@ -88,6 +105,8 @@ class Handle:
             )
         loop = asyncio.get_running_loop()
         future = loop.run_in_executor(self._executor, function)
+        self._busy += 1
+        future.add_done_callback(self._idle)
         done, _ = await asyncio.wait((future,), timeout=deadline)
         if not done:
             self._late += 1
@@ -98,10 +117,16 @@ class Handle:
         error = future.exception()
         if error is None:
             return future.result()
+        raise self._translated(error)
+
+    def _translated(self, error: BaseException) -> TareError:
         if isinstance(error, TareError):
-            raise error
+            return error
         log.error("%s driver %s: %s", self.driver.kind, self.name, error, exc_info=error)
-        raise Internal(f"{self.driver.kind} driver {self.name}: {type(error).__name__}: {error}", subject=self.name)
+        return Internal(f"{self.driver.kind} driver {self.name}: {type(error).__name__}: {error}", subject=self.name)
+
+    def _idle(self, _future: asyncio.Future[Any]) -> None:
+        self._busy -= 1
 
     def _came_back(self, future: asyncio.Future[Any]) -> None:
         self._late -= 1

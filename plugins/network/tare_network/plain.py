@@ -24,6 +24,9 @@ class Plain:
     def status(self) -> Sequence[tuple[str, str]]:
         return ()
 
+    def prompt(self, method: str, *args: object) -> bool:
+        return True
+
     def create(self, network: Network) -> Network:
         if network.subnets:
             raise Invalid(f"a network of driver {network.driver} has no subnet", subject=network.name, hint="leave --subnet out")

@@ -35,6 +35,11 @@ class Addresses:
         self._taken: dict[int, str] = {}
         self._leaving: dict[int, str] = {}
 
+    @property
+    def roomy(self) -> bool:
+        """Some address is neither taken nor leaving: ``give`` will not wait."""
+        return self._last - self._first >= len(self._taken) + len(self._leaving) + len(self._never)
+
     def give(self, endpoint: str, wish: str = "") -> str:
         """An address for an endpoint. Raises Conflict or Invalid for a wish, Exhausted when all are taken."""
         number = self._wished(wish) if wish else self._free()

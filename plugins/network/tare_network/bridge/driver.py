@@ -11,7 +11,7 @@ from ipaddress import ip_address, ip_network
 from tare.drivers.network import Published
 from tare.drivers.registration import DriverContext
 from tare.errors import Exhausted, InUse, NotFound, TareError, Unavailable
-from tare.linux import devices
+from tare.linux import conntrack, devices
 from tare.model.network import Attachment, Endpoint, Link, Network, PortBinding, Route
 from tare.model.probe import Probe
 from tare_network.bridge import host
@@ -26,6 +26,9 @@ from tare_network.bridge.subnets import Subnet, complete
 
 PORTS = 1023
 """Ports of one bridge (BR_MAX_PORTS in net/bridge/br_private.h, less the one that is never given)."""
+
+FLOWS = 256
+"""UDP ports of one container whose earlier flows are redirected: looking for them takes half a millisecond each."""
 
 
 class Bridge:
@@ -49,6 +52,17 @@ class Bridge:
     def status(self) -> Sequence[tuple[str, str]]:
         lines = [(f"network {place.segment.network.name}", self._line(place)) for place in self._places.values()]
         return [*lines, *(("in the way", obstacle) for obstacle in self._obstacles)]
+
+    def prompt(self, method: str, *args: object) -> bool:
+        """Addresses are counted in memory; only who needs one that is still leaving waits, and who touches the firewall."""
+        match method, args:
+            case "reserve", (Endpoint() as endpoint,):
+                place = self._places.get(endpoint.network.id)
+                return place is not None and all(pool.roomy for pool in place.pools)
+            case "release", (str() as id,):
+                place = self._where.get(id)
+                return place is None or id not in place.bindings
+        return False
 
     def create(self, network: Network) -> Network:
         made = segment(network, self._context.instance, self._settings)
@@ -134,6 +148,7 @@ class Bridge:
                 os.close(fd)
             raise
         place.bindings[endpoint.id] = published.bindings
+        self._redirect_flows(published.bindings)
         return published
 
     def unpublish(self, endpoint: str) -> None:
@@ -144,6 +159,10 @@ class Bridge:
         self._ports.free(endpoint, bindings)
         with translated():
             self._firewall.unpublish(self._ports.elements(place.endpoints[endpoint], bindings))
+            if any(binding.protocol == "udp" for binding in bindings):
+                attachment = place.endpoints[endpoint]
+                for address in filter(None, (attachment.address, attachment.address6)):
+                    conntrack.forget_answered_by(address)
 
     def check(self, endpoint: str) -> str:
         place = self._where.get(endpoint)
@@ -191,6 +210,15 @@ class Bridge:
 
     def describe(self) -> str:
         return "\n".join([*explain(self._places.values(), self._firewall.table), self._firewall.describe()])
+
+    def _redirect_flows(self, bindings: Iterable[PortBinding]) -> None:
+        """Datagrams that somebody sent here in vain until now shall go to the container from now on."""
+        flows = {(binding.host_port, ":" in binding.host_ip) for binding in bindings if binding.protocol == "udp"}
+        try:
+            for port, six in sorted(flows)[:FLOWS]:
+                conntrack.forget_untranslated(socket.AF_INET6 if six else socket.AF_INET, port)
+        except OSError as error:
+            self._context.log(f"old flows of published UDP ports may go on missing their container: {error.strerror}")
 
     def _place(self, network: Network) -> Place:
         if network.id not in self._places:

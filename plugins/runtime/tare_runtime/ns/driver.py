@@ -65,6 +65,9 @@ class NsRuntime:
             ("Controllers", " ".join(controllers)),
         )
 
+    def prompt(self, method: str, *args: object) -> bool:
+        return method in ("plan", "plan_exec", "remove")
+
     def entries(self) -> Sequence[str]:
         return (INIT, JOIN)
 

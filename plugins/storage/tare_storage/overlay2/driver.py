@@ -64,6 +64,10 @@ class Overlay2:
                 ("Most Layers", str(MAX_LAYERS)),
             )
 
+    def prompt(self, method: str, *args: object) -> bool:
+        """A snapshot is a few directories, made, named or renamed (overlayfs takes no upper directory over a network)."""
+        return method in ("prepare", "mounts") or (method == "remove" and self._shelf.has(SNAPSHOTS, str(args[0])))
+
     # layers ------------------------------------------------------------------------------------------------------------
 
     def apply(self, layer: str, parent: str | None, tar: BinaryIO) -> Applied:
