@@ -36,6 +36,8 @@ def write(path: str, pieces: Iterable[bytes]) -> None:
             for piece in pieces:
                 render.raw(file.fileno(), piece)
         return
+    if not os.path.isdir(os.path.dirname(path) or "."):
+        raise Invalid(f"{path}: there is no directory {os.path.dirname(path)}", subject=path, hint="make it first")
     part = f"{path}.{os.getpid()}.part"
     fd = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:

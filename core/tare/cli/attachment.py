@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 NOT_A_TERMINAL = "the input device is not a TTY"
 BOTH_OUTPUTS = frozenset(("stdout", "stderr"))
 MISSING = ("executable file not found", "no such file or directory", "system cannot find the file specified")
-FORBIDDEN = ("permission denied", "not a directory", "is a directory", "exec format error")
+FORBIDDEN = ("permission denied", "is a directory", "exec format error")
 
 
 class Attachment:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 FORMAT = Flag("format", "f", "string", "Go template, or 'json'")
 BAD_TEMPLATE = 64
+"""What cannot even be read; one that does not fit the object is 1, both as in Docker."""
 
 
 def inspect(refs: list[str], find: Find, format: str) -> int:
@@ -59,11 +60,16 @@ def _templated(found: list[tuple[str, Any]], format: str) -> int:
         return 0
     from tare.present import template
 
+    try:
+        template.Template(format)
+    except TareError as error:
+        render.failure(error)
+        return BAD_TEMPLATE
     for kind, value in found:
         try:
             text = template.render(format, value, kind if kind != "plugin" else "")
         except TareError as error:
             render.failure(error)
-            return BAD_TEMPLATE
+            return 1
         render.line(text)
     return 0

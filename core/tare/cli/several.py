@@ -15,9 +15,15 @@ if TYPE_CHECKING:
 AT_ONCE = 50
 
 
-def each(refs: list[str], begin: Callable[[str], Call], show: Callable[[str, Any], None] | None = None) -> int:
+def each(
+    refs: list[str],
+    begin: Callable[[str], Call],
+    show: Callable[[str, Any], None] | None = None,
+    *,
+    forgiven: tuple[type[TareError], ...] = (),
+) -> int:
     """Begin for every name (up to AT_ONCE at a time), then print each name that succeeded, in order. Errors go to standard
-    error and make the exit code 1; the others are done all the same."""
+    error and make the exit code 1, except the ``forgiven`` ones; the others are done all the same."""
     code = 0
     for first in range(0, len(refs), AT_ONCE):
         for ref, call in [(ref, begin(ref)) for ref in refs[first : first + AT_ONCE]]:
@@ -25,7 +31,7 @@ def each(refs: list[str], begin: Callable[[str], Call], show: Callable[[str, Any
                 value = call.value()
             except TareError as error:
                 render.failure(error)
-                code = 1
+                code = code if isinstance(error, forgiven) else 1
             else:
                 if show:
                     show(ref, value)

@@ -16,11 +16,14 @@ from tare.engine import attach as attaching
 from tare.engine import bundle as bundles
 from tare.engine.persist import announce
 from tare.engine.start import fields, warm
-from tare.errors import Conflict, NotFound, TareError
+from tare.errors import Conflict, Invalid, NotFound, TareError
 from tare.model.container import Exec
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
+
+CANNOT_RUN = 126
+"""Exit code of an exec that did not come to run; 125 belongs to containers."""
 
 KEPT_SECONDS = 300.0
 """How long an ended exec can still be inspected, as in Docker."""
@@ -29,6 +32,10 @@ KEPT_SECONDS = 300.0
 def create(engine: Engine, ref: str, wish: Exec) -> str:
     """Record the wish. Raises Conflict when the container does not run."""
     container = running(engine, ref)
+    if wish.working_dir and not wish.working_dir.startswith("/"):
+        raise Invalid(
+            f"the working directory '{wish.working_dir}' is invalid, it needs to be an absolute path", subject=wish.working_dir
+        )
     forget_old(engine, container)
     id = new_id()
     attaching.detach_keys(wish.detach_keys)
@@ -110,10 +117,12 @@ async def start(
                 "mount_fds": [],
             },
         )
-    except TareError as error:
+    except BaseException as error:
         engine.supervision.tell("discard", key)
-        note(engine, replace(wish, running=False, exit_code=error.exit_code))
-        if conn is not None and not detach:
+        code = error.exit_code if isinstance(error, TareError) and error.exit_code != 125 else CANNOT_RUN
+        note(engine, replace(wish, running=False, exit_code=code))
+        engine.exec_ended[id] = time.monotonic()
+        if isinstance(error, TareError) and conn is not None and not detach:
             await say(conn, wish, f"OCI runtime exec failed: {error.message}\r\n")
         raise
     current = engine.execs.get(id)

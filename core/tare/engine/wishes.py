@@ -167,6 +167,8 @@ async def check_network(engine: Engine, config: ContainerConfig) -> list[str]:
         return []
     if network.driver == "host":
         return ["Published ports are discarded when using host network mode"]
+    if network.driver == "none":
+        return []
     raise Invalid(
         f"the network driver {driver.name} cannot publish ports", subject=mode, hint="leave -p out or use another network"
     )

@@ -75,6 +75,11 @@ _TYPES = {
     "IPAMConfig": "Subnet IPRange Gateway AuxAddress=AuxiliaryAddresses:map[]string",
     "event": "Status=status ID=id From=from Type Action Actor:Actor Scope=scope Time=time:int TimeNano=timeNano:int",
     "Actor": "ID Attributes:map[]string",
+    "version": "Client:ClientVersion Server:*ServerVersion",
+    "ClientVersion": "Platform:*any Version APIVersion=ApiVersion DefaultAPIVersion GitCommit GoVersion Os Arch BuildTime "
+    "Context",
+    "ServerVersion": "Platform:any Components:[]any Version APIVersion=ApiVersion MinAPIVersion GitCommit GoVersion Os Arch "
+    "KernelVersion Experimental:bool BuildTime",
     "EndpointResource": "Name EndpointID MacAddress IPv4Address IPv6Address",
 }
 

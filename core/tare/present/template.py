@@ -70,7 +70,7 @@ class Template:
 def render(template: str, value: Any, kind: str = "") -> str:
     """What ``inspect -f TEMPLATE`` prints for one object, without the newline.
 
-    ``value`` is the object's API JSON; ``kind`` (container, image, network) gives its parts the names, order and types
+    ``value`` is the object's API JSON; ``kind`` (container, image, network, version) gives its parts the names, order and types
     of Docker's own structures. As in docker, a name that these lack is looked up among the JSON keys. Raises Invalid.
     """
     parsed = Template(template)

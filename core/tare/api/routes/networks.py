@@ -32,7 +32,7 @@ def _matches(call: Call, network: Network, name: str, text: str) -> bool:
     builtin = network.name in PREDEFINED
     match name:
         case "driver":
-            return network.driver == text
+            return shapes.driver(network) == text
         case "id":
             return network.id.startswith(text)
         case "label":

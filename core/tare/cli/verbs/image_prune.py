@@ -5,7 +5,6 @@ from __future__ import annotations
 from tare.cli import listings, pruning, render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
-from tare.cli.verbs.rmi import show_removed
 from tare.client import images
 
 TYPE_CHECKING = False
@@ -25,7 +24,9 @@ def image_prune(options: Options, client: Client) -> int:
     pruned = images.prune(client, listings.filters(words))
     if pruned["ImagesDeleted"]:
         render.line("Deleted Images:")
-        show_removed(pruned["ImagesDeleted"])
+        for entry in pruned["ImagesDeleted"]:
+            for what, name in entry.items():
+                render.line(f"{what.lower()}: {name}")
         render.line("")
     pruning.reclaimed(pruned["SpaceReclaimed"])
     return 0

@@ -6,6 +6,7 @@ from tare.cli.flags import Flag
 from tare.cli.several import each
 from tare.cli.verb import Verb
 from tare.client import containers
+from tare.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -21,7 +22,11 @@ FLAGS = (
 
 def rm(options: Options, client: Client) -> int:
     force, volumes, link = options.flag("force"), options.flag("volumes"), options.flag("link")
-    return each(options.words, lambda ref: containers.remove(client, ref, force=force, volumes=volumes, link=link))
+    # What --force wants gone and is not there is no failure, as in Docker: scripts rely on it.
+    forgiven = (NotFound,) if force else ()
+    return each(
+        options.words, lambda ref: containers.remove(client, ref, force=force, volumes=volumes, link=link), forgiven=forgiven
+    )
 
 
 VERB = Verb(rm, "Remove containers", "[OPTIONS] CONTAINER [CONTAINER...]", FLAGS, least=1, most=None)

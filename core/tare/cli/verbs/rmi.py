@@ -6,7 +6,7 @@ from tare.cli import render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import images
-from tare.errors import TareError
+from tare.errors import NotFound, TareError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def rmi(options: Options, client: Client) -> int:
             show_removed(images.remove(client, ref, asked).value())
         except TareError as error:
             render.failure(error)
-            code = 1
+            code = code if options.flag("force") and isinstance(error, NotFound) else 1
     return code
 
 

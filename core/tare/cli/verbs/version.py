@@ -34,7 +34,7 @@ def version(options: Options, client: Client) -> int:
     elif format:
         from tare.present import template
 
-        render.line(template.render(format, versions))
+        render.line(template.render(format, versions, "version"))
     else:
         from tare.present import version as texts
 
