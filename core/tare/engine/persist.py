@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
+from tare.errors import TareError
 from tare.model.event import Event
 from tare.state.documents import to_document
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 def save(engine: Engine, container: Container, *, durable: bool) -> None:
@@ -20,6 +24,16 @@ def save(engine: Engine, container: Container, *, durable: bool) -> None:
     engine.state.containers.save(
         container.id, container.name, document, durable=durable and not container.config.auto_remove
     )
+
+
+def record(engine: Engine, container: Container, *, durable: bool) -> bool:
+    """Record what has happened already: with a full disk the news goes on all the same. False: it is known in memory alone."""
+    try:
+        save(engine, container, durable=durable)
+    except TareError as error:
+        log.error("container %s: its state cannot be recorded: %s", container.name, error)
+        return False
+    return True
 
 
 def announce(engine: Engine, container: Container, action: str, **attributes: str) -> None:

@@ -47,8 +47,13 @@ async def take_away(engine: Engine, entry: Entry) -> None:
     """The removal itself. The caller holds the lock; nothing here can be undone, so what fails is logged and gone on from:
     the next start of the daemon finds what was left."""
     container = entry.container
-    container.state = move(container.state, "removing")
-    engine.state.containers.remove(container.id, durable=not container.config.auto_remove)
+    before = container.state
+    container.state = move(before, "removing")
+    try:
+        engine.state.containers.remove(container.id, durable=not container.config.auto_remove)
+    except TareError:
+        container.state = before
+        raise
     paths: list[str] = [container.directory]
     try:
         await networks.disconnect(engine, container)
@@ -56,13 +61,14 @@ async def take_away(engine: Engine, entry: Entry) -> None:
         paths += await storage.call("remove", container.id)
         runtime = await engine.roster.open("runtime", container.runtime)
         paths += await runtime.call("remove", container.id)
-    except TareError as error:
+    except (TareError, OSError) as error:
         log.warning("removing container %s: %s", container.name, error)
     for exec_id in list(container.execs):
         engine.execs.pop(exec_id, None)
+        engine.exec_ended.pop(exec_id, None)
     engine.supervision.tell("discard", {"container": container.id, "exec": ""})
     engine.supervision.tell("clean", {"paths": paths})
     engine.registry.drop(container.id)
-    wait.notify(entry, "removed", container.state.exit_code, container.state.error)
+    wait.notify(entry, "removed", container.state.exit_code)
     announce(engine, container, "destroy")
     engine.plugins.after("tare_after_container_remove", id=container.id, name=container.name)

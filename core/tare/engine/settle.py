@@ -9,7 +9,7 @@ from tare.containers.registry import Entry
 from tare.containers.states import move
 from tare.engine import execute, networks, wait
 from tare.engine.clock import stamp
-from tare.engine.persist import announce, save
+from tare.engine.persist import announce, record
 from tare.engine.remove import take_away
 from tare.errors import TareError
 
@@ -38,13 +38,14 @@ async def exited(engine: Engine, body: dict[str, Any]) -> None:
     entry = engine.registry.get(body["container"])
     if entry is not None:
         async with entry.lock:
-            if entry.container.running:
-                await settle(engine, entry, body)
+            if entry.container.running and not await settle(engine, entry, body):
+                return
     engine.supervision.tell("acknowledge", {"container": body["container"], "exec": ""})
 
 
-async def settle(engine: Engine, entry: Entry, body: dict[str, Any]) -> None:
-    """The caller holds the container's lock. ``body``: code, signal, oom, at."""
+async def settle(engine: Engine, entry: Entry, body: dict[str, Any]) -> bool:
+    """The caller holds the container's lock. ``body``: code, signal, oom, at. False when a full disk has kept it from being
+    recorded: then the supervisor keeps the exit and tells the next daemon."""
     container = entry.container
     error = "the exit code is unknown: the supervisor was killed" if body.get("unknown") else ""
     try:
@@ -62,14 +63,16 @@ async def settle(engine: Engine, entry: Entry, body: dict[str, Any]) -> None:
         finished_at=stamp(body["at"]),
     )
     execute.container_ended(engine, container)
+    recorded = True
     if container.config.auto_remove and not entry.restarting:
         wait.notify(entry, "next-exit", body["code"])
         announce(engine, container, "die", exitCode=str(body["code"]))
         await take_away(engine, entry)
     else:
-        save(engine, container, durable=False)
+        recorded = record(engine, container, durable=False)
         wait.notify(entry, "next-exit", body["code"])
         if body["oom"]:
             announce(engine, container, "oom")
         announce(engine, container, "die", exitCode=str(body["code"]))
     engine.plugins.after("tare_after_container_exit", id=container.id, name=container.name, state=container.state)
+    return recorded

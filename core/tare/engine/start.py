@@ -21,7 +21,7 @@ from tare.drivers.runtime import Bundle
 from tare.engine import bundle as bundles
 from tare.engine import networks, wait
 from tare.engine.clock import stamp
-from tare.engine.persist import announce, save
+from tare.engine.persist import announce, record, save
 from tare.engine.remove import take_away
 from tare.engine.roster import Handle
 from tare.errors import Conflict, NotModified, TareError
@@ -30,6 +30,9 @@ from tare.model.process import Launch
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
+
+UNTOLD = 125
+"""The exit code of a start that failed for want of anything better to blame."""
 
 
 async def start(engine: Engine, ref: str) -> None:
@@ -46,14 +49,15 @@ async def start(engine: Engine, ref: str) -> None:
         before = container.state
         try:
             await launch(engine, entry)
-        except TareError as error:
+        except BaseException as error:
             engine.supervision.tell("discard", {"container": container.id, "exec": ""})
-            container.state = move(before, before.status, error=error.message, exit_code=error.exit_code)
-            save(engine, container, durable=True)
+            code = error.exit_code if isinstance(error, TareError) else UNTOLD
+            container.state = move(before, before.status, error=str(getattr(error, "message", error)), exit_code=code)
+            record(engine, container, durable=True)
             if container.config.auto_remove:
                 await take_away(engine, entry)
             else:
-                wait.notify(entry, "next-exit", error.exit_code, error.message)
+                wait.notify(entry, "next-exit", code, container.state.error)
             raise
     announce(engine, container, "start")
     engine.plugins.after("tare_after_container_start", id=container.id, name=container.name, pid=container.state.pid)

@@ -168,11 +168,11 @@ class Start:
                 self._gate = -1
             self.supervisor.ledger.keep(process)
         except TareError as error:
-            self._fail(error)
+            self._fail(self._last_words() or error)
             return
         except (OSError, KeyError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
-            self._fail(Unavailable(f"cannot connect the container to its network: {reason}"))
+            self._fail(self._last_words() or Unavailable(f"cannot connect the container to its network: {reason}"))
             return
         self.loop.watch(self._report.fileno(), IN, self._listen)
 
@@ -193,6 +193,20 @@ class Start:
                 self._started()
                 return
             self._told(marshal.loads(packet), fds)
+
+    def _last_words(self) -> TareError | None:
+        """What a child that has given up says of itself: links that cannot be put into its namespace are the lesser news."""
+        assert self._report is not None
+        while True:
+            try:
+                packet = self._report.recv(REPORT)
+            except OSError:
+                return None
+            said = marshal.loads(packet) if packet else ("nothing",)
+            if said[0] == "failed":
+                return _refusal(str(said[1]), int(said[2]), str(said[3]))
+            if not packet:
+                return None
 
     def _told(self, said: tuple[object, ...], fds: list[int]) -> None:
         kind = said[0]
