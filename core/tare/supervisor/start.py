@@ -202,11 +202,12 @@ class Start:
                 packet = self._report.recv(REPORT)
             except OSError:
                 return None
-            said = marshal.loads(packet) if packet else ("nothing",)
-            if said[0] == "failed":
-                return _refusal(str(said[1]), int(said[2]), str(said[3]))
             if not packet:
                 return None
+            kind, *said = marshal.loads(packet)
+            if kind == "failed":
+                stage, code, text = said
+                return _refusal(str(stage), int(code), str(text))
 
     def _told(self, said: tuple[object, ...], fds: list[int]) -> None:
         kind = said[0]
