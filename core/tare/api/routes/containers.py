@@ -72,7 +72,7 @@ async def create(call: Call) -> Answer:
     config = container_config(await call.json())
     if wanted:
         _check_platform(wanted)
-    id, warnings = await call.engine.create(config, call.text("name").removeprefix("/"))
+    id, warnings = await call.engine.create(config, call.text("name"))
     return as_json({"Id": id, "Warnings": list(warnings)}, 201)
 
 

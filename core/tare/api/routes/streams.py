@@ -11,6 +11,7 @@ from tare.api.routes.containers import size_of
 from tare.api.shapes.containers import exec_inspect
 from tare.api.shapes.create import console_size
 from tare.api.shapes.members import Members
+from tare.engine.attach import detach_keys
 from tare.engine.values import AttachOptions
 from tare.errors import Conflict, Invalid, TareError
 from tare.model.container import Exec
@@ -23,6 +24,7 @@ async def attach(call: Call) -> Hijacked:
     tty = container.config.tty
     wanted = {name: call.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
     keys = call.text("detachKeys")
+    detach_keys(keys)
     early = await call.hijack(multiplexed=not tty)
     try:
         options = AttachOptions(detach_keys=keys, initial=early, **wanted)
