@@ -38,6 +38,7 @@ class Flat:
             size = entries = 0
             try:
                 with tarfile.open(fileobj=tar, mode="r|") as archive:
+                    archive.extraction_filter = as_it_is
                     for member in archive:
                         entries += 1
                         size += member.size if member.isfile() else 0
@@ -48,7 +49,11 @@ class Flat:
         return Applied(size, entries)
 
     def _extract(self, archive: tarfile.TarFile, member: tarfile.TarInfo, tree: Path) -> None:
-        directory, name = os.path.split(os.path.normpath(member.name))
+        member.name = os.path.normpath(member.name).lstrip("/")
+        directory, name = os.path.split(member.name)
+        for way in (directory, os.path.dirname(member.linkname) if member.islnk() else ""):
+            if not (tree / way).resolve().is_relative_to(tree.resolve()):
+                raise Invalid(f"{member.name} leads out of the layer", subject=member.name)
         if name == ".wh..wh..opq":
             for child in (tree / directory).iterdir():
                 delete(child)
@@ -58,7 +63,7 @@ class Flat:
             target = tree / directory / name
             if target.is_symlink() or (target.exists() and not (member.isdir() and target.is_dir())):
                 delete(target)
-            archive.extract(member, tree, numeric_owner=True, filter=tarfile.tar_filter)
+            archive.extract(member, tree, numeric_owner=True)
 
     def prepare(self, snapshot: str, parent: str | None, options: Mapping[str, str]) -> None:
         if options:
@@ -197,6 +202,11 @@ def copy(source: Path, target: Path) -> None:
     import subprocess
 
     subprocess.run(["cp", "-a", "--reflink=auto", "--", str(source), str(target)], check=True)
+
+
+def as_it_is(member: tarfile.TarInfo, path: str) -> tarfile.TarInfo:
+    """Python's own filters, where they exist (3.11.4), take set-user-id and sticky bits away, which a layer needs."""
+    return member
 
 
 def delete(path: Path) -> None:
