@@ -12,10 +12,38 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import Daemon, new_daemon
+from .conftest import Daemon, new_daemon, wait_for
 
 EXAMPLE = Path(__file__).parents[2] / "contrib/examples/tare-driver-flat"
+HOOKS = """
+from tare.errors import Denied
+from tare.hooks import hookimpl
+
+@hookimpl
+def tare_before_container_create(name, config):
+    if name.startswith("forbidden"):
+        raise Denied(f"{name} is against the rules of the house", hint="choose another name")
+    if "adjust" in config.labels:
+        return {"env": (*config.env, "ADDED=by-plugin"), "hostname": "adjusted"}
+
+@hookimpl
+def tare_before_container_start(id, name, spec):
+    if name.startswith("broken"):
+        raise ZeroDivisionError("a defect")
+    if name.startswith("spec"):
+        return {"hostname": "from-the-plugin"}
+
+@hookimpl
+def tare_after_container_start(id, name, pid):
+    raise RuntimeError("watchers may fail")
+
+@hookimpl
+def tare_after_container_exit(id, name, state):
+    with open(f"/tmp/tare-suite-hooks-{name}", "w") as file:
+        file.write(str(state.exit_code))
+"""
 BROKEN = {
+    "house_rules": HOOKS,
     "broken_import": "import no_such_module_anywhere",
     "broken_exit": "raise SystemExit('bye')",
     "broken_version": """
@@ -83,6 +111,35 @@ def test_it_is_listed_and_so_are_the_broken(foreign: Daemon) -> None:
     assert "failed" in lines["broken_import"] and "no_such_module_anywhere" in lines["broken_import"]
     assert "failed" in lines["broken_exit"]
     assert "99" in foreign.tare("plugin", "inspect", "broken_version").stdout
+
+
+def test_a_plugin_adjusts_and_is_remembered(foreign: Daemon) -> None:
+    name = foreign.tare("create", "--label", "adjust", "--network", "none", "busybox", "sh", "-c", "echo $ADDED; hostname").stdout.strip()
+    assert foreign.tare("start", "-a", name).stdout == "by-plugin\nadjusted\n"
+    assert foreign.inspect(name)["TareChangedBy"] == ["house_rules: env, hostname"]
+    foreign.tare("rm", name)
+    out = foreign.tare("run", "--rm", "--name", "spec-1", "--network", "none", "busybox", "hostname").stdout
+    assert out == "from-the-plugin\n"
+
+
+def test_a_plugin_vetoes_with_its_own_words(foreign: Daemon) -> None:
+    for client in (foreign.tare, foreign.docker):
+        done = client("run", "--rm", "--name", "forbidden-1", "--network", "none", "busybox", "true", check=False)
+        assert done.returncode == 125
+        assert "against the rules of the house" in done.stderr and "house_rules" in done.stderr
+    done = foreign.tare("run", "--rm", "--name", "broken-1", "--network", "none", "busybox", "true", check=False)
+    assert done.returncode == 125
+    assert "house_rules" in done.stderr and "ZeroDivisionError" in done.stderr
+    assert foreign.tare("ps", "-aq").stdout == ""
+
+
+def test_watchers_are_told_and_may_fail(foreign: Daemon) -> None:
+    foreign.tare("run", "--rm", "--name", "watched-1", "--network", "none", "busybox", "sh", "-c", "exit 3", check=False)
+    told = Path("/tmp/tare-suite-hooks-watched-1")
+    wait_for(lambda: told.exists() and told.read_text() == "3", "the watcher to be told")
+    for path in Path("/tmp").glob("tare-suite-hooks-*"):
+        path.unlink()
+    wait_for(lambda: "watchers may fail" in foreign.log() and "house_rules" in foreign.log(), "the failure in the log")
 
 
 def test_a_broken_default_stops_the_daemon_with_its_reason(scratch: Path, suite_directory: Path) -> None:

@@ -61,6 +61,8 @@ def inspect(container: Container, networks: Networks, version: Version, size: tu
         "Config": config(container),
         "NetworkSettings": _network_settings(container, networks, version),
     }
+    if container.changed_by:
+        shape["TareChangedBy"] = list(container.changed_by)
     if size:
         shape["SizeRw"], shape["SizeRootFs"] = size
     return shape
