@@ -61,7 +61,8 @@ class Companion:
             self.pid = os.posix_spawn(
                 self.executable,
                 command(self.role, self.arguments),
-                dict(os.environ),
+                # ld.so(8): else every clone of a template would look up again each function of the C library that it calls.
+                {**os.environ, "LD_BIND_NOW": "1"},
                 file_actions=[(os.POSIX_SPAWN_DUP2, theirs.fileno(), 0)],
                 setsigmask=(),
                 setsigdef=(signal.SIGPIPE, signal.SIGCHLD),
