@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import os
+import re
 import shutil
+import signal
 import subprocess
+import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,8 +27,27 @@ APPLETS = (
 ).split()
 
 
+OURS = {str(os.getpid())}  # what the names of this session's cgroups, links and tables contain: several sessions may run at once
+SUITE = Path(tempfile.mkdtemp(prefix="tare-suite-"))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "slow: takes more than a few seconds")
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        # A shell that runs the suite in the background ignores it, and everything that we start would inherit that.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    sys.addaudithook(remember_daemons)
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(SUITE, ignore_errors=True)
+
+
+def remember_daemons(event: str, details: tuple[Any, ...]) -> None:
+    """A daemon names what it makes after its data root, so whoever is started with one is known by that."""
+    if event == "subprocess.Popen" and "--data-root" in details[1]:
+        root = str(details[1][list(details[1]).index("--data-root") + 1])
+        OURS.add(hashlib.sha256(root.encode()).hexdigest()[:8])
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -36,55 +61,53 @@ def own_network() -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
 
 
-def leftovers() -> set[str]:
-    """What on this host names the suite: mounts, loop devices, cgroups, links, rules, processes."""
+def leftovers(directories: list[str]) -> set[str]:
+    """What of this session is on the host: mounts, loop devices, cgroups, links, rules, processes."""
     found: set[str] = set()
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
-        if "tare" in line:
+        if any(directory in line for directory in directories):
             found.add(f"mount {line}")
     for backing in Path("/sys/block").glob("loop*/loop/backing_file"):
-        if "tare" in backing.read_text():
+        if backing.read_text().startswith(tuple(directories)):
             found.add(f"loop {backing.read_text().strip()}")
-    for root, directories, _files in os.walk("/sys/fs/cgroup"):
-        found.update(f"cgroup {root}/{name}" for name in directories if "tare" in name)
+    ours = re.compile(rf"tare.*(?:-|suite)(?:{'|'.join(OURS)})")
+    for root, names, _files in os.walk("/sys/fs/cgroup"):
+        found.update(f"cgroup {root}/{name}" for name in names if ours.fullmatch(name))
         if root.count("/") > 5:
-            directories.clear()
+            names.clear()
+    # The network namespace is the session's own: whatever is there was made by it.
     for link in subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout.splitlines():
-        name = link.split(": ")[1]
-        if name.startswith(("tare", "veth", "tv")):
-            found.add(f"link {name}")
+        found.add(f"link {link.split(': ')[1]}")
     rules = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True, check=False).stdout
-    found.update(f"nft {line}" for line in rules.splitlines() if "tare" in line)
-    for process in Path("/proc").glob("[0-9]*/cmdline"):
+    found.update(f"nft {line}" for line in rules.splitlines())
+    network = os.readlink("/proc/self/ns/net")
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            command = process.read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            command = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            if os.readlink(process / "ns/net") == network or any(directory in command for directory in directories):
+                found.add(f"process {process.name} {command[:200]}")
         except OSError:
             continue
-        if "/tare-suite-" in command:
-            found.add(f"process {process.parent.name} {command[:200]}")
-    found.update(f"file {path}" for base in ("/tmp", "/run") for path in Path(base).glob("tare-suite-*"))
     return found
 
 
 @pytest.fixture(scope="session", autouse=True)
-def nothing_left(own_network: None) -> Iterator[None]:
+def nothing_left(own_network: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The proof that the suite cleans up after itself."""
     if os.geteuid() != 0:
         yield
         return
-    before = leftovers()
+    directories = [str(SUITE), str(tmp_path_factory.getbasetemp())]
+    before = leftovers(directories)
     yield
-    after = leftovers() - before
+    after = leftovers(directories) - before
     assert not after, "left behind by the suite:\n" + "\n".join(sorted(after))
 
 
 @pytest.fixture(scope="session")
-def suite_directory(own_network: None) -> Iterator[Path]:
+def suite_directory(nothing_left: None) -> Path:
     """A directory of the session's own, whose name the leftovers are known by."""
-    path = Path(f"/tmp/tare-suite-{os.getpid()}")
-    path.mkdir()
-    yield path
-    shutil.rmtree(path)
+    return SUITE
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +123,8 @@ def busybox_tar(suite_directory: Path) -> Path:
     shutil.copy2(binary, root / "bin/busybox")
     for applet in APPLETS:
         (root / "bin" / applet).symlink_to("busybox")
-    (root / "etc/passwd").write_text("root:x:0:0:root:/root:/bin/sh\ndaemon:x:1:1:d:/usr:/bin/false\nuser:x:1000:1000:u:/home:/bin/sh\n")
+    users = ("root:x:0:0:root:/root:/bin/sh", "daemon:x:1:1:d:/usr:/bin/false", "user:x:1000:1000:u:/home:/bin/sh")
+    (root / "etc/passwd").write_text("\n".join(users) + "\n")
     (root / "etc/group").write_text("root:x:0:\ndaemon:x:1:\nuser:x:1000:\nextra:x:2000:user,daemon\n")
     path = suite_directory / "busybox.tar"
     with tarfile.open(path, "w") as tar:
