@@ -64,9 +64,9 @@ class Channel:
             note("a peer does not read; it is given up")
             self.close()
 
-    def answer(self, serial: int, body: Body) -> None:
+    def answer(self, serial: int, body: Body, fds: Sequence[int] = ()) -> None:
         """The good answer to a request."""
-        self.send("ok", serial, body)
+        self.send("ok", serial, body, fds)
 
     def refuse(self, serial: int, error: TareError) -> None:
         """The bad answer to a request."""

@@ -38,7 +38,7 @@ class Journal:
 
     __slots__ = ("_asked", "_dropped", "_hung", "_logger", "_logs", "_loop", "_number", "_queue", "_seen", "_serial", "_waiting")
 
-    def __init__(self, loop: Loop) -> None:
+    def __init__(self, loop: Loop, lock: str) -> None:
         self._loop = loop
         self._logs: dict[int, Body] = {}
         self._queue: deque[list[bytes]] = deque()
@@ -49,7 +49,7 @@ class Journal:
         self._hung = False
         self._seen = 0
         self._dropped = 0
-        self._logger = Companion(loop, "logger", (), self._hear, lost=self._lost, started=self._started)
+        self._logger = Companion(loop, "logger", (lock,), self._hear, lost=self._lost, started=self._started)
         self._logger.start()
 
     def open(self, wish: Body) -> int:
@@ -58,6 +58,11 @@ class Journal:
         self._logs[self._number] = {"log": self._number, **wish}
         self._tell("open", self._logs[self._number])
         return self._number
+
+    def wish(self, log: int) -> Body | None:
+        """What ``open`` was told about this log."""
+        known = self._logs.get(log)
+        return {name: value for name, value in known.items() if name != "log"} if known else None
 
     def write(self, log: int, stream: int, data: bytes) -> bool:
         """Log a chunk with the present time. False: taken, but wait for ``when_free`` before the next."""

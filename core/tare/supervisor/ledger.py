@@ -49,7 +49,8 @@ class Ledger:
 
     def adopt(self, loop: Loop, ended: Callable[[Process], None]) -> list[Process]:
         """The processes that the last supervisor left: those that run are watched again, of the others the exit is known or
-        honestly unknown (``ended`` is called for them too, soon). Their stdio is gone with the last supervisor."""
+        honestly unknown (``ended`` is called for them too, soon). Their stdio went with the last supervisor: they are
+        ``adopted`` until somebody has spare copies of it."""
         found = []
         for name in sorted(os.listdir(self._folder)):
             path = f"{self._folder}/{name}"
@@ -79,6 +80,7 @@ class Ledger:
         process.exit = exits.read_record(process.exit_record) if process.exit_record else None
         if process.exit is not None:
             return
+        process.adopted = True
         pid, start_time = process.pid, process.start_time
         try:
             process.born(pid, child=False, start_time=start_time, started_at=process.started_at)

@@ -6,6 +6,8 @@ supervisor sees that and holds back, or after a while drops, what containers wri
 
 from __future__ import annotations
 
+import fcntl
+import os
 import socket
 
 from tare.supervisor import messages
@@ -67,8 +69,11 @@ class Logger:
                 note(f"logger: {log.path}: {error.strerror}")
 
 
-def main(_arguments: list[str]) -> None:
-    """``logger``, its channel on descriptor 0. Ends when the supervisor has, everything written."""
+def main(arguments: list[str]) -> None:
+    """``logger LOCK``, its channel on descriptor 0. Ends when the supervisor has, everything written."""
+    # The logger of a supervisor that was killed may still be writing to the same files what it was told last.
+    lock = os.open(arguments[0], os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
     sock = socket.socket(fileno=0)
     packet = bytearray(CHUNK.size + max(LARGEST, messages.LIMIT))
     view = memoryview(packet)

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from tare.supervisor.start import Start
 
 PID_FILE = "supervisor.pid"
+LOGGER_LOCK = "logger.lock"
 
 
 class Supervisor:
@@ -47,7 +48,7 @@ class Supervisor:
         self.exec_root = exec_root
         self.soft_files = soft_files
         self.nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
-        self.journal = Journal(self.loop)
+        self.journal = Journal(self.loop, f"{exec_root}/{LOGGER_LOCK}")
         self.cleaning = Cleaning(self.loop)
         self.ports = Ports(self.loop)
         self.ledger = Ledger(f"{exec_root}/processes")

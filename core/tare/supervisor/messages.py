@@ -9,8 +9,9 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
 ``("error", serial, {"kind", "message", "subject", "hint", "exit_code"})`` (tare.errors.from_fields):
 
     hello      {"versions": [oldest, newest], "pid": int}
-               → {"version": int, "pid": int, "build": str, "processes": [process, ...]}
-               process = {"container", "exec", "pid", "start_time", "started_at", "exit": None | exit}
+               → {"version": int, "pid": int, "build": str, "processes": [process, ...], "held": [owner, ...]}
+               process = {"container", "exec", "pid", "start_time", "started_at", "exit": None | exit, "adopted": bool}
+               "adopted": it runs, was started by another supervisor, and its streams are not here (see resume)
                exit = {"code": int 0..255, "signal": int or 0, "oom": bool, "at": ns since the epoch}, and "unknown": True with
                code 255 when the supervisor has changed meanwhile and nobody can tell; "started_at" is ns since the epoch too
     template   {"runtime": name, "entry": "module:function", "path": [directories for sys.path]}
@@ -29,6 +30,11 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     discard    {"container", "exec"}  forget attachments that wait for a start which will not come → {}
     signal     {"container", "exec", "signal": int} → {}; NotFound when not running
     resize     {"container", "exec", "rows", "columns"} → {}
+    spares     {"container", "exec"} copies of what it writes to, to be kept for a later supervisor
+               → {"streams": ["stdout", "stderr"] or ["terminal"], fewer when it has closed some, "stdin": bool, "log": log or
+               None} + a descriptor for each stream; never the writing end of a stdin, whose end would then not come
+    resume     {"container", "exec", and the answer of spares} + those descriptors: read on and log on; only for a process
+               that is "adopted". With "stdin" (of a terminal) clients may type again → {}
     flush      {"container"} everything read from it so far is in its log file → {}
     acknowledge {"container", "exec"} the exit is recorded; the exit record may be deleted → {}
     clean      {"paths": [path, ...]} delete in the background → {}

@@ -30,6 +30,11 @@ class Ports:
         self._forwards: dict[str, list[tuple[Forward, int]]] = {}
         self._forwarder: Companion | None = None
 
+    @property
+    def owners(self) -> list[str]:
+        """For whom anything is held."""
+        return list({**self._sockets, **self._forwards})
+
     def hold(self, owner: str, sockets: Sequence[int], forwards: Sequence[Forward], listening: Sequence[int]) -> None:
         """Keep bound ``sockets``; let the forwarder serve each of ``listening`` to its forward. The descriptors become ours."""
         self._sockets.setdefault(owner, []).extend(sockets)

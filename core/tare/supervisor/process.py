@@ -34,6 +34,7 @@ class Process:
         "_child",
         "_ended",
         "_held",
+        "adopted",
         "cgroups",
         "clients",
         "container",
@@ -80,6 +81,7 @@ class Process:
         self.journal: Journal | None = None
         self.log = 0
         self.exit: Body | None = None
+        self.adopted = False
         self._child = True
         self._held: set[object] = set()
         self._ended = ended
@@ -245,4 +247,5 @@ class Process:
             "start_time": self.start_time,
             "started_at": self.started_at,
             "exit": self.exit,
+            "adopted": self.adopted and self.running,
         }

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from tare.errors import Conflict, Internal, Invalid, NotFound, TareError, Unsupported
-from tare.supervisor import messages
+from tare.supervisor import messages, spares
 from tare.supervisor.attach import Client
 from tare.supervisor.channel import close_all
 from tare.supervisor.loop import report
@@ -69,6 +69,8 @@ class Requests:
             "discard": self.discard,
             "signal": self.signal,
             "resize": self.resize,
+            "spares": self.spares,
+            "resume": self.resume,
             "flush": self.flush,
             "acknowledge": self.acknowledge,
             "clean": self.clean,
@@ -111,7 +113,13 @@ class Requests:
             supervisor.listeners.append(request.channel)
         known = list(supervisor.processes.values())
         request.reply(
-            {"version": version, "pid": os.getpid(), "build": BUILD, "processes": [one.described() for one in known]}
+            {
+                "version": version,
+                "pid": os.getpid(),
+                "build": BUILD,
+                "processes": [one.described() for one in known],
+                "held": supervisor.ports.owners,
+            }
         )
         for process in known:
             if process.exit is not None:
@@ -193,6 +201,20 @@ class Requests:
         if process.terminal < 0:
             raise Conflict(f"{request.key[1] or request.key[0]} has no terminal", subject=request.key[0])
         resize(process.terminal, request.body["rows"], request.body["columns"])
+        return {}
+
+    def spares(self, request: Request) -> Body | None:
+        answer, fds = spares.of(self._running(request))
+        request.channel.answer(request.serial, answer, fds)
+        return None
+
+    def resume(self, request: Request) -> Body | None:
+        process, body = self._running(request), request.body
+        if not process.adopted:
+            raise Conflict(f"the streams of {request.key[1] or request.key[0]} are here", subject=request.key[0])
+        if len(request.fds) != len(body["streams"]) or not spares.NUMBERS.keys() >= set(body["streams"]):
+            raise Invalid(f"resume brings {len(request.fds)} descriptors as {', '.join(body['streams'])}")
+        spares.resume(process, body, request.take_fds(), self._supervisor.journal)
         return {}
 
     def flush(self, request: Request) -> Body | None:

@@ -31,6 +31,7 @@ class Peer:
         self.sock.settimeout(DEADLINE)
         self.serial = 0
         self.events: list[tuple[str, dict[str, Any]]] = []
+        self.received: list[int] = []
         self.hello = self.ask("hello", versions=[1, 1], pid=os.getpid())
 
     def send(self, kind: str, fds: tuple[int, ...] = (), **body: Any) -> int:
@@ -42,7 +43,7 @@ class Peer:
         while True:
             message = messages.receive(self.sock)
             assert message is not None, "the supervisor has gone"
-            kind, number, body, _fds = message
+            kind, number, body, self.received = message
             if number == 0:
                 self.events.append((kind, body))
             elif number == serial:

@@ -1,0 +1,141 @@
+"""The supervisor is killed; who kept copies of the streams gives them to the next one, and nothing is missed."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tare.errors import Conflict, Invalid, NotFound
+from tare.supervisor import logfiles
+
+from .conftest import DEADLINE, Peer, eventually, gone, until
+
+Spare = tuple[dict[str, Any], list[int]]
+
+ECHO = "while read word; do echo $word; done <{fifo}"
+
+
+def spare(peer: Peer, container: str, exec: str = "") -> Spare:
+    return peer.ask("spares", container=container, exec=exec), peer.received
+
+
+def successor(peer: Peer, root: Path) -> Peer:
+    """Kill the supervisor; the next one."""
+    os.kill(peer.hello["pid"], signal.SIGKILL)
+    gone(peer.hello["pid"])
+    peer.close()
+    next = Peer(root)
+    assert next.hello["pid"] != peer.hello["pid"]
+    return next
+
+
+def resume(peer: Peer, container: str, kept: Spare, exec: str = "") -> None:
+    body, fds = kept
+    peer.ask("resume", tuple(fds), container=container, exec=exec, **body)
+    for fd in fds:
+        os.close(fd)
+
+
+def listening(peer: Peer, fifo: Path, container: str = "c", **more: Any) -> int:
+    """A process that repeats what comes in by ``fifo``; our end of it."""
+    os.mkfifo(fifo)
+    peer.start(container, "sh", "-c", ECHO.format(fifo=fifo), **more)
+    return os.open(fifo, os.O_WRONLY)
+
+
+@pytest.mark.parametrize("driver", ["local", "json-file"])
+def test_output_goes_on_to_log_and_clients(peer: Peer, root: Path, tmp_path: Path, driver: str) -> None:
+    path = str(tmp_path / "log")
+    log = {"driver": driver, "path": path, "max_size": 0, "max_file": 1}
+    say = listening(peer, tmp_path / "fifo", log=log)
+    client = peer.attach("c", framed=False)
+    os.write(say, b"one\n")
+    until(client, b"one\n")
+    kept = spare(peer, "c")
+    assert kept[0] == {"streams": ["stdout", "stderr"], "stdin": False, "log": log}
+    second = successor(peer, root)
+    assert [one["adopted"] for one in second.hello["processes"]] == [True]
+    os.write(say, b"said to nobody\n")
+    early = second.attach("c", framed=False)
+    resume(second, "c", kept)
+    assert until(early, b"nobody\n") == b"said to nobody\n"
+    late = second.attach("c")
+    os.write(say, b"two\n")
+    assert until(late, b"two\n") == b"\1\0\0\0\0\0\0\4two\n"
+    second.ask("flush", container="c")
+    assert [line for _stream, _at, line in logfiles.read(path, driver)] == [b"one\n", b"said to nobody\n", b"two\n"]
+    os.close(say)
+    assert second.exit("c")["code"] in (0, 255)
+    second.ask("flush", container="c")
+    assert Peer(root).hello["processes"] == []
+
+
+def test_a_terminal_goes_on_in_both_directions(peer: Peer, root: Path) -> None:
+    first = peer.attach("c", framed=False)
+    peer.start("c", "sh", "-c", "stty -echo; echo ready; while read word; do echo $word; stty size; done", tty=True, stdin=True)
+    until(first, b"ready")
+    kept = spare(peer, "c")
+    assert kept[0] == {"streams": ["terminal"], "stdin": True, "log": None}
+    second = successor(peer, root)
+    client = second.attach("c", framed=False)
+    resume(second, "c", kept)
+    second.ask("resize", container="c", exec="", rows=33, columns=77)
+    client.sendall(b"typed\n")
+    assert until(client, b"77") == b"typed\r\n33 77"
+
+
+def test_what_is_spared_again_survives_again(peer: Peer, root: Path, tmp_path: Path) -> None:
+    say = listening(peer, tmp_path / "fifo", exec="e")
+    last = peer
+    for number in range(3):
+        kept = spare(last, "c", "e")
+        last = successor(last, root)
+        resume(last, "c", kept, "e")
+        client = last.attach("c", "e", framed=False)
+        os.write(say, b"%d\n" % number)
+        assert until(client, b"\n") == b"%d\n" % number
+    os.close(say)
+    last.exit("c", "e")
+
+
+def test_a_copy_keeps_the_process_from_a_broken_pipe(peer: Peer, root: Path, tmp_path: Path) -> None:
+    with_copy = listening(peer, tmp_path / "with", "with")
+    without = listening(peer, tmp_path / "without", "without")
+    _body, fds = spare(peer, "with")
+    second = successor(peer, root)
+    os.write(without, b"x\n")
+    assert second.exit("without")["code"] in (128 + signal.SIGPIPE, 255)
+    os.write(with_copy, b"x\n")
+    assert select.select([fds[0]], [], [], DEADLINE)[0]
+    assert os.read(fds[0], 100) == b"x\n"
+    for fd in fds:
+        os.close(fd)
+    os.close(with_copy)
+    second.exit("with")
+
+
+def test_what_cannot_be_resumed(peer: Peer, root: Path, tmp_path: Path) -> None:
+    say = listening(peer, tmp_path / "fifo")
+    body, fds = spare(peer, "c")
+    with pytest.raises(Conflict):
+        peer.ask("resume", tuple(fds), container="c", exec="", **body)
+    with pytest.raises(NotFound):
+        peer.ask("spares", container="absent", exec="")
+    second = successor(peer, root)
+    held = Path(f"/proc/{second.hello['pid']}/fd")
+    before = len(list(held.iterdir()))
+    with pytest.raises(Invalid):
+        second.ask("resume", tuple(fds[:1]), container="c", exec="", **body)
+    with pytest.raises(Invalid):
+        second.ask("resume", tuple(fds), container="c", exec="", **{**body, "streams": ["stdout", "stdin"]})
+    eventually(lambda: len(list(held.iterdir())) == before)
+    resume(second, "c", (body, fds))
+    eventually(lambda: len(list(held.iterdir())) == before + 2)
+    os.close(say)
+    second.exit("c")
+    eventually(lambda: len(list(held.iterdir())) < before + 2)
