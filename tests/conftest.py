@@ -13,6 +13,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -45,9 +46,10 @@ def pytest_unconfigure() -> None:
 
 def remember_daemons(event: str, details: tuple[Any, ...]) -> None:
     """A daemon names what it makes after its data root, so whoever is started with one is known by that."""
-    if event == "subprocess.Popen" and "--data-root" in details[1]:
-        root = str(details[1][list(details[1]).index("--data-root") + 1])
-        OURS.add(hashlib.sha256(root.encode()).hexdigest()[:8])
+    if event == "subprocess.Popen":
+        for word, root in pairwise(details[1]):
+            if word == "--data-root":
+                OURS.add(hashlib.sha256(str(root).encode()).hexdigest()[:8])
 
 
 @pytest.fixture(scope="session", autouse=True)
