@@ -29,7 +29,7 @@ class Attachment:
         self.tty = tty
         self.wanted = wanted
         self.keys_text = keys
-        self.keys = _detach_keys(keys) if tty else b""
+        self.keys = _detach_keys(keys) if tty or keys else b""
         self.stream: Call | None = None
         self.exit: Call | None = None
 

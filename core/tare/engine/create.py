@@ -14,6 +14,7 @@ from tare.drivers.storage import SupportsQuota
 from tare.engine import bundle, pictures, wishes
 from tare.engine.clock import now
 from tare.engine.persist import announce, save
+from tare.engine.roster import Handle
 from tare.errors import Invalid, NotFound, Unsupported
 from tare.model.container import ContainerConfig
 from tare.oci import init as inits
@@ -56,45 +57,48 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
     init = inits.find(engine.settings.containers.init_path) if wants_init else ""
 
     id = names.new_id()
-    name = name or names.invent(engine.registry.taken)
+    container = Container(
+        id=id,
+        name=name or names.invent(engine.registry.taken),
+        created=now(),
+        config=config,
+        image_id=image.id,
+        image_config=image.config,
+        args=args,
+        env=env,
+        working_dir=config.working_dir or image.config.working_dir or "/",
+        user=config.user or image.config.user,
+        hostname=hostname(config, id),
+        stop_signal=config.stop_signal or image.config.stop_signal or "SIGTERM",
+        labels=merge.labels(config, image.config),
+        storage=storage.name,
+        runtime=runtime.name,
+        log_driver=log_driver,
+        log_options=log_options,
+        init=init,
+        directory=engine.directory(id),
+        changed_by=changed_by,
+    )
+    warnings += oci.warnings(bundle.request(engine, container))
     async with AsyncExitStack() as undo:
-        engine.registry.claim(name, id)
-        undo.callback(engine.registry.disclaim, name)
+        engine.registry.claim(container.name, id)
+        undo.callback(engine.registry.disclaim, container.name)
         layer = await pictures.unpack(engine, image, storage)
         await storage.call("prepare", id, layer, config.storage_options)
-        undo.push_async_callback(storage.call, "remove", id)
-        directory = engine.directory(id)
-        os.mkdir(directory, 0o710)
-        undo.callback(shutil.rmtree, directory, True)
-        container = Container(
-            id=id,
-            name=name,
-            created=now(),
-            config=config,
-            image_id=image.id,
-            image_config=image.config,
-            args=args,
-            env=env,
-            working_dir=config.working_dir or image.config.working_dir or "/",
-            user=config.user or image.config.user,
-            hostname=hostname(config, id),
-            stop_signal=config.stop_signal or image.config.stop_signal or "SIGTERM",
-            labels=merge.labels(config, image.config),
-            storage=storage.name,
-            runtime=runtime.name,
-            log_driver=log_driver,
-            log_options=log_options,
-            init=init,
-            directory=directory,
-            changed_by=changed_by,
-        )
-        warnings += oci.warnings(bundle.request(engine, container))
+        undo.push_async_callback(discard, engine, storage, id)
+        os.mkdir(container.directory, 0o710)
+        undo.callback(shutil.rmtree, container.directory, True)
         save(engine, container, durable=True)
         engine.registry.add(container)
         undo.pop_all()
     announce(engine, container, "create")
-    engine.plugins.after("tare_after_container_create", id=id, name=name, config=config)
+    engine.plugins.after("tare_after_container_create", id=id, name=container.name, config=config)
     return id, tuple(warnings)
+
+
+async def discard(engine: Engine, storage: Handle, id: str) -> None:
+    """Take a snapshot back that no container came to own."""
+    engine.supervision.tell("clean", {"paths": await storage.call("remove", id)})
 
 
 def hostname(config: ContainerConfig, id: str) -> str:

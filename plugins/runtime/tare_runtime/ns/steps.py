@@ -47,7 +47,10 @@ class Furnishing:
             try:
                 PERFORM[name](self, *arguments)
             except OSError as error:
-                raise failed(name, f'{_DOES[name]} "{_shown(name, arguments)}" in the container', error) from None
+                failure = failed(name, f'{_DOES[name]} "{_shown(name, arguments)}" in the container', error)
+                if name == "bind" and error.errno in (errno.ENOTDIR, errno.EINVAL):
+                    failure.text += ": are you trying to mount a directory onto a file (or vice-versa)?"
+                raise failure from None
 
     def mount(self, target: str, type: str, source: str, flags: int, propagation: int, data: str) -> None:
         """A file system on a directory of the container, which is made when it is missing."""
