@@ -40,6 +40,12 @@ async def attach(engine: Engine, ref: str, conn: socket.socket, options: AttachO
     container = engine.registry.find(ref).container
     if container.state.status == "paused":
         raise Conflict("You cannot attach to a paused container, unpause it first", subject=ref)
+    if options.stream and engine.spares.lost(container.id):
+        raise Conflict(
+            f"the streams of container {ref} are lost: its supervisor was killed",
+            subject=ref,
+            hint="it runs on; restart it to attach again",
+        )
     keys = detach_keys(options.detach_keys)
     if options.logs:
         await replay(engine, container, conn, options)

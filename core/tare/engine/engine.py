@@ -44,6 +44,7 @@ from tare.model.network import Network
 if TYPE_CHECKING:
     from tare.config.settings import Settings
     from tare.engine.roster import Roster
+    from tare.engine.spares import Spares
     from tare.engine.supervision import Supervision
     from tare.events.bus import Bus
     from tare.hooks.plugins import Plugins
@@ -61,6 +62,7 @@ class Engine:
     state: State
     roster: Roster
     supervision: Supervision
+    spares: Spares
     store: ImageStore
     bus: Bus
     instance: str

@@ -72,9 +72,7 @@ def check(engine: Engine, id: str) -> tuple[Exec, Container]:
     return wish, container
 
 
-async def start(
-    engine: Engine, id: str, conn: socket.socket | None, *, detach: bool, tty: bool, initial: bytes = b""
-) -> None:
+async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: bool, tty: bool, initial: bytes = b"") -> None:
     """Start it; with ``conn`` its streams are attached from the first byte.
 
     A command that cannot be run raises with exit_code 126 or 127; with ``conn`` the text also goes to the client, which
@@ -125,6 +123,7 @@ async def start(
         if isinstance(error, TareError) and conn is not None and not detach:
             await say(conn, wish, f"OCI runtime exec failed: {error.message}\r\n")
         raise
+    engine.spares.expect(container.id, id)
     current = engine.execs.get(id)
     if current is not None and current.exit_code is None:
         note(engine, replace(current, pid=answer["pid"], start_time=answer["start_time"]))
@@ -171,9 +170,9 @@ def container_ended(engine: Engine, container: Container) -> None:
 
 
 def adopt(engine: Engine, process: dict[str, Any]) -> None:
-    """An exec that runs since before this daemon started."""
+    """An exec that runs since before this daemon started, unless it is known."""
     entry = engine.registry.get(process["container"])
-    if entry is None:
+    if entry is None or process["exec"] in engine.execs:
         return
     exec = Exec(
         id=process["exec"],

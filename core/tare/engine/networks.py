@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING
 from tare.containers.container import Connection, Container
 from tare.containers.names import new_id
 from tare.drivers.network import Published, SupportsPublish
-from tare.errors import Conflict, Invalid, NotFound
+from tare.errors import Conflict, Invalid, NotFound, TareError
 from tare.model.network import Attachment, Endpoint, Network, PortBinding, PortRequest
 from tare.networks.predefined import name_of
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
 
 MOST_DESCRIPTORS = 250
 """What one message to the supervisor carries (unix(7): SCM_MAX_FD is 253)."""
@@ -85,6 +88,23 @@ async def hold(engine: Engine, container: Container, published: Published) -> No
     finally:
         for fd in (*published.sockets, *listeners):
             os.close(fd)
+
+
+async def hold_again(engine: Engine, container: Container) -> None:
+    """The sockets that kept its ports went with a supervisor: publish the same ports once more. A port that somebody else has
+    taken meanwhile is lost."""
+    for connection in container.connections.values():
+        wanted, connection.bindings = connection.bindings, ()
+        if not wanted:
+            continue
+        try:
+            handle = await engine.roster.open("network", connection.endpoint.network.driver)
+            await handle.call("unpublish", connection.endpoint.id)
+            published: Published = await handle.call("publish", connection.endpoint, connection.attachment, wanted)
+            connection.bindings = container.last_bindings = published.bindings
+            await hold(engine, container, published)
+        except TareError as error:
+            log.error("container %s: its ports cannot be published again: %s", container.name, error)
 
 
 async def disconnect(engine: Engine, container: Container) -> None:

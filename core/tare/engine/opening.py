@@ -6,18 +6,14 @@ import asyncio
 import hashlib
 import logging
 import os
-import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
-from tare.containers.registry import Entry
 from tare.drivers.runtime import SupportsTemplate
-from tare.engine import execute, pictures, settle, wait
-from tare.engine.clock import stamp
+from tare.engine import adoption, pictures, settle, wait
 from tare.engine.persist import publish, save
-from tare.engine.remove import take_away
 from tare.engine.roster import Roster
+from tare.engine.spares import Spares
 from tare.engine.start import warm
 from tare.engine.supervision import Supervision
 from tare.errors import TareError
@@ -56,14 +52,17 @@ async def open_engine(engine: Engine) -> None:
     engine.supervision = Supervision(
         engine.exec_root,
         lambda kind, body: settle.hear(engine, kind, body),
-        lambda: engine.spawn(reconnect(engine), "reconnecting to the supervisor"),
+        lambda: adoption.supervisor_lost(engine),
     )
+    engine.spares = Spares(engine.supervision, engine.spawn)
     load_containers(engine)
-    processes = await engine.supervision.connect()
+    running = adoption.seen_running(engine)
+    hello = await engine.supervision.connect()
     await choose_defaults(engine)
     await open_networks(engine)
-    await adopt(engine, processes)
+    await adoption.adopt(engine, hello, running)
     await reconcile(engine)
+    await adoption.hold_ports(engine, hello)
     runtime = await engine.roster.open("runtime", settings.runtime.default)
     if runtime.supports(SupportsTemplate):
         for entry in runtime.instance.entries():
@@ -129,59 +128,6 @@ async def open_networks(engine: Engine) -> None:
         engine.state.networks.save(made.id, made.name, to_document(made), durable=False)
 
 
-async def adopt(engine: Engine, processes: list[dict[str, Any]]) -> None:
-    """Match what is recorded with what the supervisor has."""
-    alive: dict[str, dict[str, Any]] = {}
-    for process in processes:
-        if process["exec"]:
-            execute.adopt(engine, process)
-            if process["exit"] is not None:
-                execute.ended(engine, {**process["exit"], "container": process["container"], "exec": process["exec"]})
-                engine.supervision.tell("acknowledge", {"container": process["container"], "exec": process["exec"]})
-        else:
-            alive[process["container"]] = process
-    for id in alive.keys() - {entry.container.id for entry in engine.registry.entries()}:
-        log.warning("process %d belongs to no container that is recorded and is ended", alive[id]["pid"])
-        engine.supervision.tell("signal", {"container": id, "exec": "", "signal": 9})
-    for entry in engine.registry.entries():
-        container = entry.container
-        process = alive.get(container.id, {})
-        if not container.running:
-            if container.config.auto_remove and container.state.status == "exited":
-                await lost(engine, entry)
-            continue
-        if process and process["exit"] is None:
-            container.state = replace(
-                container.state,
-                pid=process["pid"],
-                start_time=process["start_time"],
-                started_at=stamp(process["started_at"]),
-            )
-        elif process:
-            async with entry.lock:
-                await settle.settle(engine, entry, process["exit"])
-            engine.supervision.tell("acknowledge", {"container": container.id, "exec": ""})
-        else:
-            await lost(engine, entry)
-
-
-async def lost(engine: Engine, entry: Entry) -> None:
-    """It was running and is not any more: an exit record says how it ended, or the host went down under it."""
-    container = entry.container
-    body: dict[str, Any] = {"code": 255, "signal": 0, "oom": False, "at": time.time_ns()}
-    try:
-        with open(os.path.join(container.directory, "exit"), encoding="ascii") as file:
-            code, signal, oom, at = map(int, file.read().split())
-            body = {"code": code, "signal": signal, "oom": bool(oom), "at": at}
-    except (OSError, ValueError):
-        pass
-    async with entry.lock:
-        if container.running:
-            await settle.settle(engine, entry, body)
-        elif container.config.auto_remove:
-            await take_away(engine, entry)
-
-
 async def reconcile(engine: Engine) -> None:
     """Tell every driver what should exist; it removes the rest. Then the directories of containers that are gone."""
     containers = {entry.container.id for entry in engine.registry.entries()}
@@ -213,22 +159,6 @@ async def _each(engine: Engine, kind: str, name: str, *args: Any) -> None:
         log.warning("%s", error)
 
 
-async def reconnect(engine: Engine) -> None:
-    """The supervisor went away: find or start another and learn from it what still runs."""
-    log.error("the supervisor is gone; containers live on, another one is being started")
-    engine.templates.clear()
-    delay = 0.05
-    while True:
-        try:
-            processes = await engine.supervision.connect()
-            break
-        except (TareError, OSError) as error:
-            log.error("no supervisor: %s", error)
-            await asyncio.sleep(delay)
-            delay = min(delay * 2, 5.0)
-    await adopt(engine, processes)
-
-
 async def close_engine(engine: Engine) -> None:
     for entry in engine.registry.entries():
         wait.notify(entry, "removed", entry.container.state.exit_code, "the daemon is going down")
@@ -239,6 +169,7 @@ async def close_engine(engine: Engine) -> None:
             save(engine, entry.container, durable=True)
     publish(engine, "daemon", "shutdown", engine.instance, {})
     await engine.supervision.leave()
+    engine.spares.close()
     await engine.roster.close()
     await asyncio.to_thread(engine.store.close)
     engine.state.close()

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 def hear(engine: Engine, kind: str, body: dict[str, Any]) -> None:
     """An event of the supervisor."""
     if kind == "exit":
+        engine.spares.drop(body["container"], body["exec"])
         if body["exec"]:
             execute.ended(engine, body)
             engine.supervision.tell("acknowledge", {"container": body["container"], "exec": body["exec"]})

@@ -81,6 +81,7 @@ async def launch(engine: Engine, entry: Entry) -> None:
         save(engine, container, durable=False)
         answer = await engine.supervision.ask("start", request(container, plan, bundle, attachments), mount_fds(bundle))
         undo.pop_all()
+    engine.spares.expect(container.id)
     container.state = move(
         container.state, "running", pid=answer["pid"], start_time=answer["start_time"], started_at=stamp(answer["started_at"])
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import socket
@@ -22,7 +21,8 @@ STOP_DEADLINE = 10.0
 
 
 class Supervision:
-    """Asks the supervisor and hears from it; finds or starts another when it is gone."""
+    """Asks the supervisor and hears from it. What is asked while there is none waits for the next; what had been sent when
+    it went away fails, because nobody knows whether it was done."""
 
     def __init__(self, exec_root: Path, on_event: Callable[[str, Body], None], on_lost: Callable[[], None]) -> None:
         self._exec_root = exec_root
@@ -31,43 +31,68 @@ class Supervision:
         self._sock: socket.socket | None = None
         self._serial = 0
         self._asked: dict[int, asyncio.Future[Body]] = {}
+        self._received: dict[int, list[int]] = {}
         self._queue: list[tuple[str, int, Body, list[int]]] = []
         self._closed = False
         self._gone = asyncio.Event()
         self.pid = 0
 
-    async def connect(self) -> list[Body]:
-        """Connect (starting a supervisor if none runs) and say hello. Returns the processes that it has."""
+    async def connect(self) -> Body:
+        """Connect (starting a supervisor if none runs) and say hello. Returns its answer. Raises TareError, OSError."""
         sock = await asyncio.to_thread(spawn.connect_or_spawn, str(self._exec_root))
         sock.setblocking(False)
         self._sock = sock
         self._gone.clear()
-        asyncio.get_running_loop().add_reader(sock, self._readable)
-        hello = await self.ask("hello", {"versions": [messages.OLDEST, messages.VERSION], "pid": os.getpid()})
+        loop = asyncio.get_running_loop()
+        loop.add_reader(sock, self._readable)
+        waiting, self._queue = self._queue, []
+        greeting = self.ask("hello", {"versions": [messages.OLDEST, messages.VERSION], "pid": os.getpid()})
+        self._queue += waiting
+        if self._queue:
+            loop.add_writer(sock, self._writable)
+        try:
+            hello = await greeting
+        except TareError:
+            self._drop()
+            raise
         self.pid = int(hello["pid"])
-        return list(hello["processes"])
+        return hello
 
-    def ask(self, kind: str, body: Body, fds: Sequence[int] = ()) -> asyncio.Future[Body]:
-        """Send a request; the future gives the answer or raises the supervisor's TareError."""
+    def ask(
+        self, kind: str, body: Body, fds: Sequence[int] = (), received: list[int] | None = None
+    ) -> asyncio.Future[Body]:
+        """Send a request; the future gives the answer or raises the supervisor's TareError. Descriptors that come with the
+        answer are put into ``received`` and are then the caller's."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Body] = loop.create_future()
-        if self._sock is None:
-            future.set_exception(Unavailable("the supervisor is gone", hint="it is being restarted; try again"))
+        if self._sock is None and self._closed:
+            future.set_exception(Unavailable("the daemon is going down"))
             return future
         self._serial += 1
         self._asked[self._serial] = future
-        if self._queue:
+        if received is not None:
+            self._received[self._serial] = received
+        if self._queue or self._sock is None:
             self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
             return future
         try:
             messages.send(self._sock, kind, self._serial, body, list(fds))
-        except BlockingIOError:
+        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+            # Without a peer the writer soon finds out, and then it waits for the next.
             self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
             loop.add_writer(self._sock, self._writable)
         except OSError as error:
             del self._asked[self._serial]
             future.set_exception(Unavailable(f"the supervisor cannot be reached: {error.strerror}"))
         return future
+
+    def refuse(self, why: str) -> None:
+        """There is no supervisor for the time being: whoever waits for one is told so."""
+        queue, self._queue = self._queue, []
+        for _kind, serial, _body, fds in queue:
+            self._fail(serial, Unavailable(f"there is no supervisor: {why}", hint="it is being started; try again"))
+            for fd in fds:
+                os.close(fd)
 
     def tell(self, kind: str, body: Body) -> None:
         """Ask without waiting for the answer; a failure is logged."""
@@ -108,12 +133,16 @@ class Supervision:
                 self._lost()
                 return
             kind, serial, body, fds = message
-            for fd in fds:
-                os.close(fd)
+            future = self._asked.pop(serial, None)
+            received = self._received.pop(serial, None)
+            if received is not None and future is not None and not future.done():
+                received += fds
+            else:
+                for fd in fds:
+                    os.close(fd)
             if serial == 0:
                 self._on_event(kind, body)
                 continue
-            future = self._asked.pop(serial, None)
             if future is None or future.done():
                 continue
             if kind == "ok":
@@ -122,8 +151,11 @@ class Supervision:
                 future.set_exception(from_fields(**body))
 
     def _lost(self) -> None:
+        known, self.pid = self.pid, 0
         self._drop()
-        if not self._closed:
+        if self._closed:
+            self.refuse("the daemon is going down")
+        elif known:
             self._on_lost()
 
     def _drop(self) -> None:
@@ -135,15 +167,15 @@ class Supervision:
         self._sock.close()
         self._sock = None
         self._gone.set()
-        asked, self._asked = self._asked, {}
-        for future in asked.values():
-            if not future.done():
-                future.set_exception(Unavailable("the supervisor has gone away", hint="it is being restarted; try again"))
-        queue, self._queue = self._queue, []
-        for _kind, _serial, _body, fds in queue:
-            for fd in fds:
-                with contextlib.suppress(OSError):
-                    os.close(fd)
+        self._queue = [waiting for waiting in self._queue if waiting[0] != "hello"]
+        for serial in self._asked.keys() - {waiting[1] for waiting in self._queue}:
+            self._fail(serial, Unavailable("the supervisor has gone away", hint="it is being restarted; try again"))
+
+    def _fail(self, serial: int, error: TareError) -> None:
+        self._received.pop(serial, None)
+        future = self._asked.pop(serial)
+        if not future.done():
+            future.set_exception(error)
 
     async def leave(self) -> None:
         """Leave; the supervisor and every container go on. With no container to look after it ends as well."""
@@ -154,3 +186,4 @@ class Supervision:
                 await self._gone.wait()
         except (TareError, TimeoutError):
             self._drop()
+        self.refuse("the daemon is going down")

@@ -86,7 +86,7 @@ def test_a_terminal_goes_on_in_both_directions(peer: Peer, root: Path) -> None:
     resume(second, "c", kept)
     second.ask("resize", container="c", exec="", rows=33, columns=77)
     client.sendall(b"typed\n")
-    assert until(client, b"77") == b"typed\r\n33 77"
+    assert until(client, b"77\r\n") == b"typed\r\n33 77\r\n"
 
 
 def test_what_is_spared_again_survives_again(peer: Peer, root: Path, tmp_path: Path) -> None:

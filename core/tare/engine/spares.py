@@ -1,0 +1,123 @@
+"""Spare copies of what containers write to: a supervisor that dies takes no stream with it.
+
+A process that still runs a moment after its start has the descriptors that the supervisor reads from copied into tared, in
+the background. They cost nothing while all is well; a later supervisor is given them and reads on. The writing end of a
+stdin is never among them: a copy would keep a process from seeing the end of its input.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Any
+
+from tare.engine.supervision import Supervision
+from tare.errors import NotFound, TareError, Unavailable
+
+log = logging.getLogger(__name__)
+
+Key = tuple[str, str]
+"""Container and exec."""
+
+AGE = 1.0
+"""Seconds that a process must have run: most containers end sooner, and no start shall pay for this."""
+
+
+class Spares:
+    """Which processes are ``young``, which are being asked for, whose copies are here, and whose streams are lost."""
+
+    def __init__(self, supervision: Supervision, spawn: Callable[[Awaitable[Any], str], None]) -> None:
+        self._supervision = supervision
+        self._spawn = spawn
+        self._young: dict[Key, float] = {}
+        self._asked: set[Key] = set()
+        self._kept: dict[Key, tuple[dict[str, Any], list[int]]] = {}
+        self._lost: set[Key] = set()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def expect(self, container: str, exec: str = "") -> None:
+        """A process has been started."""
+        loop = asyncio.get_running_loop()
+        self._young[container, exec] = loop.time() + AGE
+        if self._timer is None:
+            self._timer = loop.call_later(AGE, self._grown)
+
+    def drop(self, container: str, exec: str = "") -> None:
+        """It has ended. Harmless for one that is not known."""
+        key = container, exec
+        self._young.pop(key, None)
+        self._asked.discard(key)
+        self._lost.discard(key)
+        _close(self._kept.pop(key, (None, ()))[1])
+
+    def lost(self, container: str, exec: str = "") -> bool:
+        """Whether it runs without streams: whoever held them was killed, and there was no copy."""
+        return (container, exec) in self._lost
+
+    async def adopt(self, processes: Sequence[dict[str, Any]]) -> None:
+        """``processes`` of ``hello``: what a new supervisor has adopted gets its streams back; of the rest they are fetched."""
+        running = {(one["container"], one["exec"]): one.get("adopted", False) for one in processes if one["exit"] is None}
+        for key in self._kept.keys() - running.keys():
+            self.drop(*key)
+        for key, adopted in running.items():
+            if adopted:
+                await self._resume(key)
+        self._spawn(self._fetch([key for key in running if key not in self._lost]), "fetching spare copies of streams")
+
+    def close(self) -> None:
+        """Close every copy."""
+        if self._timer is not None:
+            self._timer.cancel()
+        for key in list(self._kept):
+            self.drop(*key)
+
+    def _grown(self) -> None:
+        loop = asyncio.get_running_loop()
+        due = [key for key, at in self._young.items() if at <= loop.time()]
+        for key in due:
+            del self._young[key]
+        self._timer = loop.call_at(min(self._young.values()), self._grown) if self._young else None
+        if due:
+            self._spawn(self._fetch(due), "fetching spare copies of streams")
+
+    async def _fetch(self, keys: Iterable[Key]) -> None:
+        for key in keys:
+            if key in self._kept or key in self._asked:
+                continue
+            self._asked.add(key)
+            received: list[int] = []
+            try:
+                container, exec = key
+                answer = await self._supervision.ask("spares", {"container": container, "exec": exec}, received=received)
+                # It may have ended while the answer was on its way.
+                if key in self._asked and len(received) == len(answer["streams"]):
+                    self._kept[key] = answer, received
+                    received = []
+            except TareError as error:
+                if not isinstance(error, NotFound | Unavailable):
+                    log.warning("container %s: no spare copies of its streams: %s", container[:12], error)
+            finally:
+                self._asked.discard(key)
+                _close(received)
+
+    async def _resume(self, key: Key) -> None:
+        container, exec = key
+        name = f"exec {exec[:12]} in container {container[:12]}" if exec else f"container {container[:12]}"
+        if key not in self._kept:
+            self._lost.add(key)
+            log.warning("%s runs on without its output streams: they were lost with the supervisor; what it writes fails", name)
+            return
+        answer, fds = self._kept[key]
+        try:
+            await self._supervision.ask("resume", {"container": container, "exec": exec, **answer}, fds)
+        except NotFound:
+            self.drop(container, exec)
+        except TareError as error:
+            log.error("%s: its streams cannot be resumed: %s", name, error)
+
+
+def _close(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
