@@ -50,7 +50,9 @@ def test_templates_that_do_not_fit(engine: Daemon, running: str) -> None:
 
 
 def test_version_has_the_members_of_dockers(engine: Daemon) -> None:
-    done = engine.tare("version", "-f", "{{.Server.Version}} {{.Client.APIVersion}} {{.Server.APIVersion}} {{.Server.MinAPIVersion}}")
+    done = engine.tare(
+        "version", "-f", "{{.Server.Version}} {{.Client.APIVersion}} {{.Server.APIVersion}} {{.Server.MinAPIVersion}}"
+    )
     server = json.loads(engine.tare("version", "-f", "{{json .Server}}").stdout)
     assert done.stdout.split() == [server["Version"], "1.50", server["ApiVersion"], "1.24"]
 
@@ -59,7 +61,9 @@ def test_networks_have_dockers_drivers(engine: Daemon) -> None:
     for client in (engine.tare, engine.docker):
         rows = client("network", "ls", "--format", "{{.Name}} {{.Driver}} {{.Scope}}").stdout.splitlines()
         assert rows == ["bridge bridge local", "host host local", "none null local"]
-        assert client("network", "ls", "-q", "-f", "driver=null").stdout == client("network", "ls", "-q", "-f", "name=none").stdout
+        assert (
+            client("network", "ls", "-q", "-f", "driver=null").stdout == client("network", "ls", "-q", "-f", "name=none").stdout
+        )
         assert client("network", "inspect", "none", "-f", "{{.Driver}}").stdout == "null\n"
 
 

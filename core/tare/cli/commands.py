@@ -194,7 +194,7 @@ def _missing(group: Group, name: str, ctx: click.Context) -> _Wrong:
         return _NotYet(Misused(text, 1), ctx, "")
     from difflib import get_close_matches
 
-    near = get_close_matches(name, [*group.members, *([] if group.path else registry.GROUPS)], 1)
+    near = get_close_matches(name, [*group.members, *([] if group.path else registry.GROUPS)], 1, 0.7)
     guess = f"; did you mean `tare {f'{group.path} {near[0]}'.strip()}`?" if near else ""
     return _Wrong(Misused(f"'{path}' is not a tare command{guess}", 1), ctx, "")
 

@@ -90,6 +90,7 @@ class Ports:
     def free(self, endpoint: str, bindings: Iterable[PortBinding]) -> None:
         """The sockets are somebody else's to close."""
         now = time.monotonic()
+        self._freed = {key: at for key, at in self._freed.items() if now < at + LETTING_GO}
         for binding in bindings:
             key = binding.protocol, binding.host_port
             owners = self._owners.get(key, {})
@@ -196,7 +197,7 @@ class Ports:
 
     def _patient(self, protocol: str, port: int, bind: Callable[[], int]) -> int:
         """A port that we have just given up is waited for."""
-        freed = self._freed.pop((protocol, port), None)
+        freed = self._freed.get((protocol, port))
         while True:
             try:
                 return bind()
