@@ -91,8 +91,11 @@ class Bridge:
             )
         gone = place.segment if place else segment(network, self._context.instance, self._settings)
         with translated():
-            self._places.pop(network.id, None)
-            self._arrange()
+            if self._places.pop(network.id, None):
+                self._arrange()
+                if not self._places:
+                    self._rest()
+                    self._firewall.remove()
             if gone.own:
                 devices.delete(gone.device)
 
@@ -201,11 +204,7 @@ class Bridge:
         return lines
 
     def close(self) -> None:
-        if self._guard is not None:
-            self._guard.close()
-            self._guard = None
-            if not self._where:
-                self._firewall.withdraw()
+        self._rest()
         self._firewall.close()
 
     def describe(self) -> str:
@@ -267,7 +266,7 @@ class Bridge:
         room = 15 - len(self._prefix)
         for at in range(len(id) - room + 1):
             name = self._prefix + id[at : at + room]
-            if name not in self._names:
+            if name not in self._names and device_gone(name):
                 return name
         raise Exhausted(f"no name is left for the device of endpoint {id[:12]}", subject=id)
 
@@ -303,6 +302,14 @@ class Bridge:
         self._look_around()
         if self._guard is None and self._firewall.active:
             self._guard = Guard(self._firewall.watch(), self._firewall.disturbed, self._restore)
+
+    def _rest(self) -> None:
+        """Stop to guard the rules; what lies in tables of others goes when nobody needs it."""
+        if self._guard is not None:
+            self._guard.close()
+            self._guard = None
+            if not self._where:
+                self._firewall.withdraw()
 
     def _look_around(self) -> None:
         """Say what is new among the things that stand in the way."""

@@ -146,8 +146,9 @@ class Firewall:
 
     def remove(self) -> None:
         """Take the whole table away."""
-        with self._lock, contextlib.suppress(OSError), Nftables() as nft:
-            nft.run(f"delete table inet {self.table}")
+        if self.active:
+            with self._lock, contextlib.suppress(OSError), Nftables() as nft:
+                nft.run(f"delete table inet {self.table}")
 
     def close(self) -> None:
         """Safe twice; the rules stay."""

@@ -60,6 +60,9 @@ def make_device(made: Segment, mark: str) -> bool:
     else:
         for address in set(device_addresses(made)) - devices.addresses(made.device):
             devices.add_address(made.device, address)
+    if made.network.ipv6:
+        # Nobody else has the bridge's addresses; looking for him would leave it mute for two seconds.
+        _switch(f"ipv6/conf/{made.device}/accept_dad", "0")
     devices.bring_up(made.device, link_local=made.network.ipv6)
     _switch(f"ipv4/conf/{made.device}/route_localnet", "1")
     return present is None
