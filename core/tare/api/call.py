@@ -11,6 +11,7 @@ from tare.api.answer import Hijacked
 from tare.api.failures import Refused
 from tare.api.versions import Version, text
 from tare.errors import Invalid
+from tare.model.text import has_halves, writable
 
 if TYPE_CHECKING:
     from tare.api.connection import Connection
@@ -107,7 +108,7 @@ class Call:
             return {}
         if not isinstance(value, dict):
             raise Invalid("invalid JSON: the body is not an object")
-        return value
+        return writable(value) if has_halves(raw) else value
 
     async def spool(self) -> BinaryIO:
         """The body as a seekable file without a name, at its start. The caller closes it. Raises OSError."""

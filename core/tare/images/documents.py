@@ -15,6 +15,7 @@ from tare.errors import Invalid, Unsupported
 from tare.images.blobs import checked, digest_of
 from tare.images.measure import PLAIN
 from tare.model.image import HistoryEntry, Image, ImageConfig, Layer
+from tare.model.text import has_halves, writable
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -62,7 +63,7 @@ def decode(content: bytes, what: str) -> dict[str, Any]:
         raise Invalid(f"{what} is no JSON: {error}") from None
     if not isinstance(document, dict):
         raise Invalid(f"{what} is no JSON object")
-    return document
+    return writable(document) if has_halves(content) else document
 
 
 def encode(document: Mapping[str, Any]) -> bytes:

@@ -105,6 +105,8 @@ class _Loading:
             measured = self._layer(f"blobs/sha256/{hexadecimal(layer.digest)}", layer.digest)
             if measured.blob != layer.digest and measured.diff_id != diff_id:
                 raise Invalid(f"the digest of layer {layer.digest} does not match its content", subject=layer.digest)
+            if measured.blob == layer.digest and measured.size != layer.size:
+                raise Invalid(f"layer {layer.digest} has {measured.size} bytes, not {layer.size}", subject=layer.digest)
             if measured.diff_id != diff_id:
                 raise Invalid(f"layer {layer.digest} holds {measured.diff_id}, not {diff_id}", subject=layer.digest)
             sizes[diff_id] = measured.files
