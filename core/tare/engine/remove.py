@@ -66,8 +66,7 @@ async def take_away(engine: Engine, entry: Entry) -> None:
     for exec_id in list(container.execs):
         engine.execs.pop(exec_id, None)
         engine.exec_ended.pop(exec_id, None)
-    engine.supervision.tell("discard", {"container": container.id, "exec": ""})
-    engine.supervision.tell("clean", {"paths": paths})
+    engine.supervision.tell("forget", {"container": container.id, "paths": paths})
     engine.registry.drop(container.id)
     wait.notify(entry, "removed", container.state.exit_code)
     announce(engine, container, "destroy")

@@ -41,6 +41,8 @@ async def exited(engine: Engine, body: dict[str, Any]) -> None:
         async with entry.lock:
             if entry.container.running and not await settle(engine, entry, body):
                 return
+        if engine.registry.get(body["container"]) is not entry:
+            return  # it was removed, which tells the supervisor all at once
     engine.supervision.tell("acknowledge", {"container": body["container"], "exec": ""})
 
 

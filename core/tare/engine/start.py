@@ -6,6 +6,7 @@ the supervisor says that the process runs, the undos are dropped.
 
 from __future__ import annotations
 
+import marshal
 import os
 import sys
 import time
@@ -117,10 +118,10 @@ def mount_fds(bundle: Bundle) -> list[int]:
 
 
 def fields(launch: Launch) -> dict[str, Any]:
-    """A Launch as the supervisor takes it; dataclasses.asdict would copy the whole plan."""
+    """A Launch as the supervisor takes it."""
     return {
         "entry": launch.entry,
-        "plan": launch.plan,
+        "plan": marshal.dumps(dict(launch.plan), 2),
         "namespaces": launch.namespaces,
         "pid_namespace": launch.pid_namespace,
         "cgroups": list(launch.cgroups),

@@ -29,6 +29,7 @@ class Supervision:
         self._on_event = on_event
         self._on_lost = on_lost
         self._sock: socket.socket | None = None
+        self._room = messages.buffer()
         self._serial = 0
         self._asked: dict[int, asyncio.Future[Body]] = {}
         self._received: dict[int, list[int]] = {}
@@ -72,19 +73,32 @@ class Supervision:
         self._asked[self._serial] = future
         if received is not None:
             self._received[self._serial] = received
-        if self._queue or self._sock is None:
-            self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
-            return future
         try:
-            messages.send(self._sock, kind, self._serial, body, list(fds))
-        except (BlockingIOError, BrokenPipeError, ConnectionResetError):
-            # Without a peer the writer soon finds out, and then it waits for the next.
-            self._queue.append((kind, self._serial, body, [os.dup(fd) for fd in fds]))
-            loop.add_writer(self._sock, self._writable)
+            self._send(kind, self._serial, body, fds)
         except OSError as error:
             del self._asked[self._serial]
             future.set_exception(Unavailable(f"the supervisor cannot be reached: {error.strerror}"))
         return future
+
+    def tell(self, kind: str, body: Body) -> None:
+        """Ask for something that needs no answer; of a failure the supervisor takes note."""
+        if self._sock is None and self._closed:
+            return
+        try:
+            self._send(kind, 0, body)
+        except OSError as error:
+            log.warning("supervisor: %s: %s", kind, error)
+
+    def _send(self, kind: str, serial: int, body: Body, fds: Sequence[int] = ()) -> None:
+        """Now, or when the supervisor reads again, or to the next one."""
+        if not self._queue and self._sock is not None:
+            try:
+                messages.send(self._sock, kind, serial, body, list(fds))
+                return
+            except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                # Without a peer the writer soon finds out, and then it waits for the next.
+                asyncio.get_running_loop().add_writer(self._sock, self._writable)
+        self._queue.append((kind, serial, body, [os.dup(fd) for fd in fds]))
 
     def refuse(self, why: str) -> None:
         """There is no supervisor for the time being: whoever waits for one is told so."""
@@ -93,16 +107,6 @@ class Supervision:
             self._fail(serial, Unavailable(f"there is no supervisor: {why}", hint="it is being started; try again"))
             for fd in fds:
                 os.close(fd)
-
-    def tell(self, kind: str, body: Body) -> None:
-        """Ask without waiting for the answer; a failure is logged."""
-        self.ask(kind, body).add_done_callback(lambda done: self._told(kind, done))
-
-    @staticmethod
-    def _told(kind: str, done: asyncio.Future[Body]) -> None:
-        error = None if done.cancelled() else done.exception()
-        if error is not None and not (isinstance(error, TareError) and error.kind == "not_found"):
-            log.warning("supervisor: %s: %s", kind, error)
 
     def _writable(self) -> None:
         assert self._sock is not None
@@ -123,7 +127,7 @@ class Supervision:
     def _readable(self) -> None:
         while self._sock is not None:
             try:
-                message = messages.receive(self._sock)
+                message = messages.receive(self._sock, self._room)
             except BlockingIOError:
                 return
             except (OSError, ValueError) as error:
@@ -173,8 +177,8 @@ class Supervision:
 
     def _fail(self, serial: int, error: TareError) -> None:
         self._received.pop(serial, None)
-        future = self._asked.pop(serial)
-        if not future.done():
+        future = self._asked.pop(serial, None)
+        if future is not None and not future.done():
             future.set_exception(error)
 
     async def leave(self) -> None:

@@ -112,7 +112,7 @@ class Channel:
 
     def _read(self) -> bool:
         try:
-            message = messages.receive(self.sock)
+            message = messages.receive(self.sock, self.loop.room)
         except BlockingIOError:
             return False
         except (OSError, ValueError) as error:

@@ -112,6 +112,7 @@ class Janitor:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         self._sock = sock
+        self._room = messages.buffer()
         self._hears = True
         self._pause = PAUSE
         self._cgroups: list[tuple[str, float, Task]] = []
@@ -134,7 +135,7 @@ class Janitor:
 
     def _hear(self) -> None:
         try:
-            message = messages.receive(self._sock)
+            message = messages.receive(self._sock, self._room)
         except BlockingIOError:
             return
         except OSError:

@@ -7,6 +7,8 @@ import select
 import sys
 import time
 
+from tare.supervisor.messages import buffer
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,16 +36,18 @@ class Timer:
 
 
 class Loop:
-    """Calls handlers. A handler that raises is reported on stderr and stays registered: nothing that one container does
-    may end the supervisor. Handlers must bear a call for which there is nothing to do."""
+    """Calls handlers, one at a time; ``room`` is for whichever receives. A handler that raises is reported on stderr and stays
+    registered: nothing that one container does may end the supervisor. Handlers must bear a call for which there is nothing
+    to do."""
 
-    __slots__ = ("_epoll", "_handlers", "_running", "_timers")
+    __slots__ = ("_epoll", "_handlers", "_running", "_timers", "room")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
         self._timers: list[Timer] = []
         self._running = False
+        self.room = buffer()
 
     def watch(self, fd: int, events: int, handler: Callable[[int], None]) -> None:
         """Call ``handler(events)`` whenever one of ``events`` (or ENDED) holds for ``fd``."""

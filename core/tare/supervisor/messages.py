@@ -2,8 +2,9 @@
 
 Transport: AF_UNIX SOCK_SEQPACKET, one message a packet, descriptors by SCM_RIGHTS. A message is
 ``marshal.dumps((kind, serial, body), 2)``: ``kind`` a string named below, ``serial`` an integer chosen by the asker (0
-in events), ``body`` a dict of None, bool, int, float, str, bytes, list, tuple, dict. A packet over LIMIT travels as a
-sealed memfd: the packet is then ``("memfd", serial, {"size": n})`` and the descriptor comes *last*.
+in events, and where no answer is wanted: then a failure is the supervisor's to note), ``body`` a dict of None, bool, int,
+float, str, bytes, list, tuple, dict. A packet over LIMIT travels as a sealed memfd: the packet is then ``("memfd", serial,
+{"size": n})`` and the descriptor comes *last*.
 
 tared → supervisor; each is answered by ``("ok", serial, {...})`` or
 ``("error", serial, {"kind", "message", "subject", "hint", "exit_code"})`` (tare.errors.from_fields):
@@ -19,7 +20,8 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     start      {"container", "exec": "" or id, "runtime", "launch": launch, "links": [link, ...], "tty": bool,
                 "stdin": bool, "stdin_once": bool, "log": log or None, "exit_record": path or "", "size": [rows, columns],
                 "mount_fds": [index, ...]}  + descriptors in the order of mount_fds
-               launch = the fields of tare.model.process.Launch as a dict; link = those of tare.model.network.Link
+               launch = the fields of tare.model.process.Launch as a dict, with plan marshalled since only the template
+               looks into it; link = those of tare.model.network.Link
                log = {"driver": "local" | "json-file" | "none", "path": str, "max_size": bytes or 0, "max_file": int}
                → {"pid", "start_time", "started_at", "warnings": [str]}; on error nothing is left running
                error fields as above, exit_code 127 for "not found", 126 for "cannot be executed", else 125
@@ -38,6 +40,7 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     flush      {"container"} everything read from it so far is in its log file → {}
     acknowledge {"container", "exec"} the exit is recorded; the exit record may be deleted → {}
     clean      {"paths": [path, ...]} delete in the background → {}
+    forget     {"container", "paths"} it is removed: discard, acknowledge and clean in one → {}
     hold       {"owner": container id, "forwards": [[protocol, address, port], ...], "sockets": n}
                + n bound sockets, then one listening socket a forward; kept until released; several for one owner add up → {}
     release    {"owner"} → {}
@@ -80,6 +83,8 @@ OLDEST = 1
 LIMIT = 180 * 1024
 MAX_FDS = 250
 
+_RIGHTS = socket.CMSG_SPACE(array.array("i").itemsize * MAX_FDS)
+
 
 def encode(kind: str, serial: int, body: Body) -> tuple[bytes, int]:
     """The packet and a memfd to append to its descriptors (or -1)."""
@@ -93,7 +98,7 @@ def encode(kind: str, serial: int, body: Body) -> tuple[bytes, int]:
     return marshal.dumps(("memfd", serial, {"size": len(packet)}), 2), fd
 
 
-def decode(packet: bytes, fds: list[int]) -> tuple[str, int, Body]:
+def decode(packet: bytes | memoryview, fds: list[int]) -> tuple[str, int, Body]:
     """The message of a packet. Takes a memfd off ``fds`` and closes it. Raises ValueError for what is no message."""
     try:
         kind, serial, body = marshal.loads(packet)
@@ -120,17 +125,24 @@ def send(sock: socket.socket, kind: str, serial: int, body: Body, fds: tuple[int
             os.close(large)
 
 
-def receive(sock: socket.socket) -> tuple[str, int, Body, list[int]] | None:
-    """Receive one message, or None at the end. Descriptors are close-on-exec. Raises BlockingIOError, ValueError."""
-    size = array.array("i").itemsize * MAX_FDS
-    packet, ancillary, _flags, _address = sock.recvmsg(LIMIT + 4096, socket.CMSG_SPACE(size), socket.MSG_CMSG_CLOEXEC)
+def buffer() -> memoryview:
+    """Room for any packet, for a receiver to use again and again."""
+    return memoryview(bytearray(LIMIT + 4096))
+
+
+def receive(sock: socket.socket, room: memoryview | None = None) -> tuple[str, int, Body, list[int]] | None:
+    """Receive one message, or None at the end. Descriptors are close-on-exec. Raises BlockingIOError, ValueError. Who
+    receives often brings ``room`` (of ``buffer``): a new one each time is paid for with fresh pages."""
+    room = buffer() if room is None else room
+    length, ancillary, _flags, _address = sock.recvmsg_into([room], _RIGHTS, socket.MSG_CMSG_CLOEXEC)
+    packet = room[:length]
     fds: list[int] = []
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             whole = array.array("i")
             whole.frombytes(data[: len(data) - len(data) % whole.itemsize])
             fds.extend(whole)
-    if not packet:
+    if not length:
         for fd in fds:
             os.close(fd)
         return None

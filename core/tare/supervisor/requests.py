@@ -8,7 +8,7 @@ from tare.errors import Conflict, Internal, Invalid, NotFound, TareError, Unsupp
 from tare.supervisor import messages, spares
 from tare.supervisor.attach import Client
 from tare.supervisor.channel import close_all
-from tare.supervisor.loop import report
+from tare.supervisor.loop import note, report
 from tare.supervisor.start import Start, resize
 from tare.supervisor.streams import STDERR, STDOUT
 from tare.supervisor.templates import Template
@@ -44,11 +44,14 @@ class Request:
         return taken
 
     def reply(self, answer: Body | TareError | None) -> None:
-        """Answer, now or later."""
-        if isinstance(answer, TareError):
+        """Answer, now or later, if an answer is wanted."""
+        if not isinstance(answer, TareError):
+            if self.serial:
+                self.channel.answer(self.serial, answer or {})
+        elif self.serial:
             self.channel.refuse(self.serial, answer)
-        else:
-            self.channel.answer(self.serial, answer or {})
+        elif not isinstance(answer, NotFound):
+            note(f"tared: {answer}")
 
     @property
     def key(self) -> tuple[str, str]:
@@ -74,6 +77,7 @@ class Requests:
             "flush": self.flush,
             "acknowledge": self.acknowledge,
             "clean": self.clean,
+            "forget": self.forget,
             "hold": self.hold,
             "release": self.release,
             "stop": self.stop,
@@ -234,6 +238,12 @@ class Requests:
     def clean(self, request: Request) -> Body | None:
         self._supervisor.cleaning.remove(request.body["paths"])
         return {}
+
+    def forget(self, request: Request) -> Body | None:
+        request.body["exec"] = ""
+        self.discard(request)
+        self.acknowledge(request)
+        return self.clean(request)
 
     def hold(self, request: Request) -> Body | None:
         body = request.body

@@ -42,13 +42,14 @@ class Template:
 
     def __init__(self, control: socket.socket) -> None:
         self._control = control
+        self._room = messages.buffer()
         self._entries: dict[str, tuple[ModuleType, Entry]] = {}
         self._pid_namespace = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
 
     def serve(self) -> None:
         """Answer until the supervisor is gone."""
         while True:
-            message = messages.receive(self._control)
+            message = messages.receive(self._control, self._room)
             if message is None:
                 return
             kind, serial, body, fds = message
@@ -93,7 +94,7 @@ class Template:
     def _clone(self, body: Body, fds: list[int]) -> Body:
         launch = body["launch"]
         module, entry = self._entry(launch["entry"])
-        plan = launch["plan"]
+        plan = marshal.loads(launch["plan"])
         before = getattr(module, "before_clone", None)
         warnings = list(before(plan) or ()) if before is not None else []
         with contextlib.ExitStack() as held:

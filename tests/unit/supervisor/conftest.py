@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import marshal
 import os
 import select
 import signal
@@ -73,7 +74,7 @@ class Peer:
         tty = bool(more.get("tty"))
         launch = {
             "entry": "entries:run",
-            "plan": {"argv": list(argv), "tty": tty, **(plan or {})},
+            "plan": marshal.dumps({"argv": list(argv), "tty": tty, **(plan or {})}, 2),
             "namespaces": 0,
             "pid_namespace": "",
             "cgroups": (),
