@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -101,10 +102,14 @@ class Daemon:
             "DOCKER_CONFIG": str(self.directory / "docker-config"),
         }
 
-    def tare(self, *args: str, check: bool = True, input: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def tare(
+        self, *args: str, check: bool = True, input: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         return self.run([str(BIN / "tare"), *args], check=check, input=input, timeout=timeout)
 
-    def docker(self, *args: str, check: bool = True, input: str | None = None, timeout: float = 60) -> subprocess.CompletedProcess[str]:
+    def docker(
+        self, *args: str, check: bool = True, input: str | None = None, timeout: float = 60
+    ) -> subprocess.CompletedProcess[str]:
         return self.run([docker_binary(), *args], check=check, input=input, timeout=timeout)
 
     def run(self, command: list[str], *, check: bool, input: str | None, timeout: float) -> subprocess.CompletedProcess[str]:
@@ -141,10 +146,8 @@ def end_group(pid: int) -> None:
         return
     members = [pid, *descendants(pid)]
     for member in members:
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.kill(member, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
     select.select([handle], [], [], 10)
     os.close(handle)
 

@@ -37,7 +37,15 @@ def debian_tar(suite_directory: Path) -> Path:
     if not cached.exists():
         source = mirror()
         root = suite_directory / "debian"
-        command = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{ORIGINAL_NETWORK}", "debootstrap", "--variant=minbase", "bookworm", str(root), source]
+        command = [
+            "nsenter",
+            f"--net=/proc/{os.getpid()}/fd/{ORIGINAL_NETWORK}",
+            "debootstrap",
+            "--variant=minbase",
+            "bookworm",
+            str(root),
+            source,
+        ]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
         if done.returncode:
             pytest.skip(f"debootstrap cannot make an image here: {done.stdout.strip().splitlines()[-1:]}")
@@ -55,7 +63,7 @@ def debian(suite_directory: Path, debian_tar: Path) -> Iterator[Daemon]:
     daemon = new_daemon(suite_directory, "debian")
     daemon.start()
     try:
-        daemon.tare("import", "-c", "CMD [\"bash\"]", str(debian_tar), "debian:bookworm", timeout=180)
+        daemon.tare("import", "-c", 'CMD ["bash"]', str(debian_tar), "debian:bookworm", timeout=180)
         yield daemon
     finally:
         daemon.stop()
@@ -67,25 +75,47 @@ def run(daemon: Daemon, *words: str) -> str:
 
 def test_it_is_debian(debian: Daemon) -> None:
     assert "bookworm" in run(debian, "cat", "/etc/os-release")
-    assert run(debian, "bash", "-c", "echo ${BASH_VERSION%%.*}; id -u; getent passwd nobody | cut -d: -f3").split() == ["5", "0", "65534"]
+    assert run(debian, "bash", "-c", "echo ${BASH_VERSION%%.*}; id -u; getent passwd nobody | cut -d: -f3").split() == [
+        "5",
+        "0",
+        "65534",
+    ]
 
 
 def test_its_package_manager_works_on_the_layered_root(debian: Daemon) -> None:
     """dpkg renames, links and syncs more than most; a removal becomes whiteouts."""
-    out = run(debian, "bash", "-ec", "dpkg --audit; dpkg -P --force-all tzdata >/dev/null 2>&1; ls /usr/share/zoneinfo 2>&1 | head -n 1; dpkg -l base-files | tail -n 1 | cut -c1-2")
+    out = run(
+        debian,
+        "bash",
+        "-ec",
+        "dpkg --audit; dpkg -P --force-all tzdata >/dev/null 2>&1; "
+        "ls /usr/share/zoneinfo 2>&1 | head -n 1; dpkg -l base-files | tail -n 1 | cut -c1-2",
+    )
     assert out.splitlines()[-1] == "ii"
     assert "No such file" in out.splitlines()[0]
     assert "ii" in run(debian, "bash", "-c", "dpkg -l tzdata | tail -n 1")
 
 
 def test_users_of_the_image(debian: Daemon) -> None:
-    done = debian.tare("run", "--rm", "-u", "www-data:mail", "debian:bookworm", "bash", "-c", "id; touch /x; cd ~; pwd", check=False)
+    done = debian.tare(
+        "run", "--rm", "-u", "www-data:mail", "debian:bookworm", "bash", "-c", "id; touch /x; cd ~; pwd", check=False
+    )
     assert done.stdout.splitlines()[0] == "uid=33(www-data) gid=8(mail) groups=8(mail)"
     assert "Permission denied" in done.stderr
 
 
 def test_setuid_programs_and_capabilities(debian: Daemon) -> None:
-    out = debian.tare("run", "--rm", "-u", "nobody", "debian:bookworm", "bash", "-c", "stat -c %a /usr/bin/passwd; su -c true root </dev/null; echo $?", check=False).stdout
+    out = debian.tare(
+        "run",
+        "--rm",
+        "-u",
+        "nobody",
+        "debian:bookworm",
+        "bash",
+        "-c",
+        "stat -c %a /usr/bin/passwd; su -c true root </dev/null; echo $?",
+        check=False,
+    ).stdout
     assert out.splitlines()[0] == "4755"
 
 

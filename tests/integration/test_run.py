@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -60,7 +61,9 @@ def test_large_output_is_whole(engine: Daemon) -> None:
 
 
 def test_pid_one_and_namespaces(engine: Daemon) -> None:
-    out = engine.tare(*RUN, "sh", "-c", "echo $$; hostname; ls /proc | grep -c '^[0-9]'; readlink /proc/self/ns/uts").stdout.split()
+    out = engine.tare(
+        *RUN, "sh", "-c", "echo $$; hostname; ls /proc | grep -c '^[0-9]'; readlink /proc/self/ns/uts"
+    ).stdout.split()
     assert out[0] == "1"
     assert len(out[1]) == 12
     assert int(out[2]) <= 4
@@ -99,7 +102,20 @@ def test_capabilities_seccomp_and_masks(engine: Daemon) -> None:
 
 
 def test_cap_add_and_drop(engine: Daemon) -> None:
-    out = engine.tare("run", "--rm", "--network", "none", "--cap-drop", "ALL", "--cap-add", "chown", "busybox", "grep", "CapEff", "/proc/self/status").stdout
+    out = engine.tare(
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--cap-drop",
+        "ALL",
+        "--cap-add",
+        "chown",
+        "busybox",
+        "grep",
+        "CapEff",
+        "/proc/self/status",
+    ).stdout
     assert out.split()[1] == "0000000000000001"
     done = engine.tare("run", "--rm", "--network", "none", "--cap-add", "NO_SUCH", "busybox", "true", check=False)
     assert done.returncode == 125
@@ -112,19 +128,33 @@ def test_bind_mounts(engine: Daemon, tmp_path: object) -> None:
         file.write("host\n")
     script = "cat /data/file; echo more > /data/new; touch /ro/x"
     done = engine.tare(
-        "run", "--rm", "--network", "none", "-v", f"{directory}:/data", "-v", f"{directory}:/ro:ro", "busybox", "sh", "-c", script,
+        "run", "--rm", "--network", "none", "-v", f"{directory}:/data", "-v", f"{directory}:/ro:ro",
+        "busybox", "sh", "-c", script,
         check=False,
     )  # fmt: skip
     assert done.stdout == "host\n"
     assert "Read-only" in done.stderr
-    assert open(f"{directory}/new").read() == "more\n"
-    done = engine.tare("run", "--rm", "--network", "none", "--mount", "type=bind,src=/no/such/dir,dst=/x", "busybox", "true", check=False)
+    assert Path(directory, "new").read_text() == "more\n"
+    done = engine.tare(
+        "run", "--rm", "--network", "none", "--mount", "type=bind,src=/no/such/dir,dst=/x", "busybox", "true", check=False
+    )
     assert done.returncode == 125
     assert "/no/such/dir" in done.stderr
 
 
 def test_tmpfs(engine: Daemon) -> None:
-    out = engine.tare("run", "--rm", "--network", "none", "--tmpfs", "/t:size=1m,mode=700", "busybox", "sh", "-c", "grep ' /t ' /proc/mounts; stat -c %a /t").stdout
+    out = engine.tare(
+        "run",
+        "--rm",
+        "--network",
+        "none",
+        "--tmpfs",
+        "/t:size=1m,mode=700",
+        "busybox",
+        "sh",
+        "-c",
+        "grep ' /t ' /proc/mounts; stat -c %a /t",
+    ).stdout
     assert "tmpfs" in out and "size=1024k" in out and out.endswith("700\n")
 
 
@@ -140,7 +170,9 @@ def test_changes_stay_in_the_container(engine: Daemon) -> None:
 
 
 def test_detached_with_name_and_logs(engine: Daemon) -> None:
-    id = engine.tare("run", "-d", "--name", "web", "--network", "none", "busybox", "sh", "-c", "echo ready; exec sleep 1000").stdout.strip()
+    id = engine.tare(
+        "run", "-d", "--name", "web", "--network", "none", "busybox", "sh", "-c", "echo ready; exec sleep 1000"
+    ).stdout.strip()
     assert len(id) == 64
     try:
         assert engine.tare("ps", "--no-trunc", "-q").stdout.strip().splitlines()[0] == id

@@ -37,7 +37,9 @@ def test_containers_outlive_the_daemon(daemon: Daemon, tmp_path: Path) -> None:
     assert daemon.tare("logs", "lives").stdout == "before\nsaid while away\nafter\n"
     assert daemon.tare("exec", "lives", "echo", "in").stdout == "in\n"
     assert daemon.tare("ps", "-q").stdout.strip() == str(daemon.inspect("lives")["Id"])[:12]
-    attached = subprocess.Popen([str(BIN / "tare"), "attach", "--no-stdin", "lives"], env=daemon.environment(), stdout=subprocess.PIPE)
+    attached = subprocess.Popen(
+        [str(BIN / "tare"), "attach", "--no-stdin", "lives"], env=daemon.environment(), stdout=subprocess.PIPE
+    )
     daemon.tare("kill", "-s", "TERM", "lives")
     daemon.tare("kill", "lives", check=False)
     assert attached.wait(20) in (137, 143)
@@ -49,7 +51,21 @@ def test_containers_outlive_the_daemon(daemon: Daemon, tmp_path: Path) -> None:
 def test_an_exit_while_away_is_reported(daemon: Daemon, tmp_path: Path, end: str, code: int | None) -> None:
     go = tmp_path / "go"
     os.mkfifo(go)
-    daemon.tare("run", "-d", "--name", "ends", *NONE, "--pid", "host", "-v", f"{go}:/go", "busybox", "sh", "-c", f"cat /go; echo bye; {end}")
+    daemon.tare(
+        "run",
+        "-d",
+        "--name",
+        "ends",
+        *NONE,
+        "--pid",
+        "host",
+        "-v",
+        f"{go}:/go",
+        "busybox",
+        "sh",
+        "-c",
+        f"cat /go; echo bye; {end}",
+    )
     pid = state(daemon, "ends")["Pid"]
     daemon.kill(signal.SIGKILL)
     go.write_text("\n")

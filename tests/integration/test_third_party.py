@@ -65,7 +65,9 @@ def scratch(suite_directory: Path) -> Iterator[Path]:
     site = next(root.glob("lib/python3*/site-packages"))
     wheels = suite_directory / "wheels"
     pip = [sys.executable, "-m", "pip", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(EXAMPLE)], check=True, capture_output=True)
+    subprocess.run(
+        [*pip, "wheel", "--no-deps", "--no-build-isolation", "-w", str(wheels), str(EXAMPLE)], check=True, capture_output=True
+    )
     wheel = next(wheels.glob("tare_driver_flat-*.whl"))
     subprocess.run([*pip, "install", "--no-deps", "--target", str(site), str(wheel)], check=True, capture_output=True)
     for name, text in BROKEN.items():
@@ -114,7 +116,9 @@ def test_it_is_listed_and_so_are_the_broken(foreign: Daemon) -> None:
 
 
 def test_a_plugin_adjusts_and_is_remembered(foreign: Daemon) -> None:
-    name = foreign.tare("create", "--label", "adjust", "--network", "none", "busybox", "sh", "-c", "echo $ADDED; hostname").stdout.strip()
+    name = foreign.tare(
+        "create", "--label", "adjust", "--network", "none", "busybox", "sh", "-c", "echo $ADDED; hostname"
+    ).stdout.strip()
     assert foreign.tare("start", "-a", name).stdout == "by-plugin\nadjusted\n"
     assert foreign.inspect(name)["TareChangedBy"] == ["house_rules: env, hostname"]
     foreign.tare("rm", name)
