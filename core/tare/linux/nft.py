@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import os
 import struct
 from typing import NamedTuple
 
@@ -34,6 +35,7 @@ _RULE_TABLE = 1
 _GENERIC = struct.Struct(">BBH")
 _A_MESSAGE = 400
 _OUTPUT_HANDLE = 1 << 3
+_HIGHEST_SELECTED = 1000
 
 Element = tuple[str, bytes, bytes]
 """Set, key, data; data is empty in a set that is no map. Each part of a key is padded to four bytes."""
@@ -42,9 +44,14 @@ Element = tuple[str, bytes, bytes]
 class Nftables:
     """libnftables with a context of its own, in the network namespace of its maker. FileNotFoundError without the library.
 
-    With ``handles`` a listing ends each rule with ``# handle N``."""
+    To be opened early and kept: the library waits for its socket by select(2), and a program with more than 1023
+    descriptors is aborted for it. Such a late one is refused here (OSError, EMFILE)."""
 
-    def __init__(self, *, handles: bool = False) -> None:
+    def __init__(self) -> None:
+        probe = os.open("/dev/null", os.O_RDONLY | os.O_CLOEXEC)
+        os.close(probe)
+        if probe > _HIGHEST_SELECTED:
+            raise OSError(errno.EMFILE, "too many files are open to speak with nftables")
         try:
             self._library = ctypes.CDLL("libnftables.so.1", use_errno=True)
         except OSError as error:
@@ -63,8 +70,6 @@ class Nftables:
             raise OSError(errno.EOPNOTSUPP, "the kernel has no nf_tables")
         self._library.nft_ctx_buffer_output(self._context)
         self._library.nft_ctx_buffer_error(self._context)
-        if handles:
-            self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_HANDLE)
 
     def __enter__(self) -> Nftables:
         return self
@@ -78,8 +83,10 @@ class Nftables:
             self._library.nft_ctx_free(self._context)
             self._context = None
 
-    def run(self, commands: str) -> str:
-        """Run commands as one transaction and return their output. Raises OSError with the text of the first error."""
+    def run(self, commands: str, *, handles: bool = False) -> str:
+        """Run commands as one transaction and return their output; with ``handles`` listed rules end with ``# handle N``.
+        Raises OSError with the text of the first error."""
+        self._library.nft_ctx_output_set_flags(self._context, _OUTPUT_HANDLE if handles else 0)
         failed = self._library.nft_run_cmd_from_buffer(self._context, commands.encode())
         output: bytes = self._library.nft_ctx_get_output_buffer(self._context)
         errors: bytes = self._library.nft_ctx_get_error_buffer(self._context)

@@ -13,6 +13,7 @@ import pytest
 from tare.errors import InUse, Invalid, Unsupported
 from tare.linux.nft import INET, Elements
 from tare.model.network import Endpoint, PortBinding, PortRequest
+from tests.integration.conftest import wait_for
 from tests.unit.network.conftest import INSTANCE, Host, ask, rules
 
 TABLE = f"tare_{INSTANCE}"
@@ -122,6 +123,13 @@ def test_ten_thousand_ports_are_ten_thousand_elements_and_no_rule(host: Host) ->
     host.release(endpoint.id)
     assert elements() == 1
     kernel.close()
+
+
+def test_rules_come_back_while_thousands_of_ports_are_open(host: Host) -> None:
+    """The library waits by select(2), which knows 1024 descriptors."""
+    publish(host, *(PortRequest(port, "tcp", "0.0.0.0", port) for port in range(20000, 22000)))
+    subprocess.run(["nft", "delete", "table", "inet", TABLE], check=True)
+    wait_for(lambda: TABLE in rules() and elements() == 2000, "the rules")
 
 
 def test_ipv6_clients_of_an_ipv4_container_are_handed_on(host: Host) -> None:

@@ -220,9 +220,9 @@ def test_a_firewall_that_drops_is_named_with_the_cure(new_host: Callable[..., Ho
     nft("chain ip filter FORWARD { policy drop; }")
     wait_for(lambda: any("chain FORWARD of table ip filter drops" in line for line in host.log), "the warning")
     assert any(f"nft insert rule ip filter FORWARD iifname {{ {DEVICE} }} accept" in line for line in host.log)
-    assert ("in the way", host.driver.status()[-1][1]) == host.driver.status()[-1]
+    assert ("warning", host.driver.status()[-1][1]) == host.driver.status()[-1]
     nft("chain ip filter FORWARD { policy accept; }")
-    wait_for(lambda: all(name != "in the way" for name, _ in host.driver.status()), "the warning to end")
+    wait_for(lambda: all(name != "warning" for name, _ in host.driver.status()), "the warning to end")
     assert foreign() == before
 
 

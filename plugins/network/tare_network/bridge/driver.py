@@ -51,7 +51,7 @@ class Bridge:
 
     def status(self) -> Sequence[tuple[str, str]]:
         lines = [(f"network {place.segment.network.name}", self._line(place)) for place in self._places.values()]
-        return [*lines, *(("in the way", obstacle) for obstacle in self._obstacles)]
+        return [*lines, *(("warning", obstacle) for obstacle in self._obstacles)]
 
     def prompt(self, method: str, *args: object) -> bool:
         """Addresses are counted in memory; only who needs one that is still leaving waits, and who touches the firewall."""

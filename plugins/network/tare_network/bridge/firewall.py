@@ -29,6 +29,7 @@ class Firewall:
         self._wanted: dict[str, dict[bytes, bytes]] = {f"{name}{v}": {} for name in MAPS for v in self.versions}
         self._elements: Elements | None = None
         self._changes: Changes | None = None
+        self._nft: Nftables | None = None
         self._rules = 0
 
     @property
@@ -115,14 +116,14 @@ class Firewall:
             return []
         with self._lock:
             devices = [name.strip('"') for name in self._members.get("bridges", ())]
-            permitted = foreign.permit(self._mark, devices)
+            permitted = foreign.permit(self._library(), self._mark, devices)
             return foreign.obstacles(self.table, devices, permitted)
 
     def withdraw(self) -> None:
         """Take back what was put into tables of others."""
         if self.active:
             with self._lock, contextlib.suppress(OSError):
-                foreign.withdraw(self._mark)
+                foreign.withdraw(self._library(), self._mark)
 
     def watch(self) -> int:
         """A descriptor that is readable when the host's rules have changed."""
@@ -138,17 +139,15 @@ class Firewall:
         """The table as nft lists it."""
         if not self.active:
             return ""
-        with Nftables() as nft:
-            try:
-                return nft.run(f"list table inet {self.table}")
-            except OSError:
-                return ""
+        with self._lock, contextlib.suppress(OSError):
+            return self._library().run(f"list table inet {self.table}")
+        return ""
 
     def remove(self) -> None:
         """Take the whole table away."""
         if self.active:
-            with self._lock, contextlib.suppress(OSError), Nftables() as nft:
-                nft.run(f"delete table inet {self.table}")
+            with self._lock, contextlib.suppress(OSError):
+                self._library().run(f"delete table inet {self.table}")
 
     def close(self) -> None:
         """Safe twice; the rules stay."""
@@ -157,7 +156,9 @@ class Firewall:
                 self._elements.close()
             if self._changes is not None:
                 self._changes.close()
-            self._elements = self._changes = None
+            if self._nft is not None:
+                self._nft.close()
+            self._elements = self._changes = self._nft = None
 
     def _repair(self, elements: Sequence[Element]) -> None:
         try:
@@ -166,6 +167,11 @@ class Firewall:
             for name, key, _data in elements:
                 self._wanted[name].pop(key, None)
             raise Unavailable(f"the packet filter refuses to publish: {error.strerror}") from error
+
+    def _library(self) -> Nftables:
+        if self._nft is None:
+            self._nft = Nftables()
+        return self._nft
 
     def _open(self) -> Elements:
         if self._elements is None:
@@ -190,8 +196,7 @@ class Firewall:
 
     def _run(self, commands: str) -> None:
         try:
-            with Nftables() as nft:
-                nft.run(commands)
+            self._library().run(commands)
         except FileNotFoundError as error:
             raise Unsupported("nftables is not installed", subject="libnftables.so.1", hint="apt-get install nftables") from error
         except OSError as error:

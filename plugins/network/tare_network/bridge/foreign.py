@@ -33,33 +33,31 @@ def obstacles(own: str, devices: Iterable[str], permitted: bool, present: Iterab
     return found
 
 
-def permit(mark: str, devices: Iterable[str]) -> bool:
+def permit(nft: Nftables, mark: str, devices: Iterable[str]) -> bool:
     """Have our pair of rules in DOCKER-USER, if there is such a chain; True when they are there. Raises OSError."""
     if not any((chain.family, chain.table, chain.name) == (IPV4, *_DOCKER) for chain in chains()):
         return False
     wanted = [f'iifname "{name}"' for name in devices] + [f'oifname "{name}"' for name in devices]
-    with Nftables(handles=True) as nft:
-        old = _ours(nft, mark)
-        if [match for match, _handle in old] != wanted:
-            commands = [f"delete rule ip {' '.join(_DOCKER)} handle {handle}" for _match, handle in old]
-            commands += [f'insert rule ip {" ".join(_DOCKER)} {match} accept comment "{mark}"' for match in reversed(wanted)]
-            nft.run("\n".join(commands))
+    old = _ours(nft, mark)
+    if [match for match, _handle in old] != wanted:
+        commands = [f"delete rule ip {' '.join(_DOCKER)} handle {handle}" for _match, handle in old]
+        commands += [f'insert rule ip {" ".join(_DOCKER)} {match} accept comment "{mark}"' for match in reversed(wanted)]
+        nft.run("\n".join(commands))
     return True
 
 
-def withdraw(mark: str) -> None:
+def withdraw(nft: Nftables, mark: str) -> None:
     """Take our rules out of DOCKER-USER. Raises OSError."""
     if any((chain.family, chain.table, chain.name) == (IPV4, *_DOCKER) for chain in chains()):
-        with Nftables(handles=True) as nft:
-            commands = [f"delete rule ip {' '.join(_DOCKER)} handle {handle}" for _match, handle in _ours(nft, mark)]
-            if commands:
-                nft.run("\n".join(commands))
+        commands = [f"delete rule ip {' '.join(_DOCKER)} handle {handle}" for _match, handle in _ours(nft, mark)]
+        if commands:
+            nft.run("\n".join(commands))
 
 
 def _ours(nft: Nftables, mark: str) -> list[tuple[str, int]]:
     """(match, handle) of our rules in their order."""
     found = []
-    for line in nft.run(f"list chain ip {' '.join(_DOCKER)}").splitlines():
+    for line in nft.run(f"list chain ip {' '.join(_DOCKER)}", handles=True).splitlines():
         rule, comment, rest = line.strip().partition(f' accept comment "{mark}"')
         if comment:
             found.append((rule, int(rest.rpartition("# handle ")[2])))
