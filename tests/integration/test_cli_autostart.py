@@ -58,4 +58,4 @@ def test_who_is_not_root_is_told_what_to_do() -> None:
     assert done.stderr.startswith("tare: no daemon runs at /run/tare/tare.sock\n  start it as root")
     done = newcomer(f"mkdir -m 700 /run/tare; touch /run/tare/tare.sock; {as_nobody}")
     assert done.returncode == 1
-    assert done.stderr.startswith("tare: permission denied at unix:///run/tare/tare.sock\n  become root, or join its group")
+    assert done.stderr.startswith("tare: permission denied at unix:///run/tare/tare.sock\n  become root, or make its group")

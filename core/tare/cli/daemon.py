@@ -47,15 +47,26 @@ def explain(error: Unreachable) -> None:
     """Raise the error with a cure that fits it."""
     address = error.address
     if error.errno == errno.EACCES:
-        raise Denied(
-            f"permission denied at {address.text}",
-            hint="become root, or join its group with `sudo usermod -aG tare $USER` and log in again",
-        )
+        raise Denied(f"permission denied at {address.text}", hint=f"become root, or {_admission(address.path)}")
     if error.errno == errno.ENOENT:
         raise Unavailable(f"no daemon runs at {address.text}", hint="there is no such socket: is it the right -H or TARE_HOST?")
     if error.errno == errno.ECONNREFUSED:
         raise Unavailable(f"no daemon runs at {address.text}", hint="nobody listens there (connection refused): start `tared`")
     raise error
+
+
+def _admission(path: str) -> str:
+    """How somebody gets to use the socket who is not root: its group may. It is root's where the configured one was missing."""
+    import grp
+
+    try:
+        gid = os.stat(path).st_gid
+        group = grp.getgrgid(gid).gr_name
+    except (OSError, KeyError):
+        gid, group = -1, "tare"
+    if gid == 0:
+        return "make its group (`sudo groupadd --system tare`), restart tared, join it (`sudo usermod -aG tare $USER`) and log in again"
+    return f"join its group with `sudo usermod -aG {group} $USER` and log in again"
 
 
 def _word(fd: int) -> bytes:

@@ -22,8 +22,8 @@ def run(options: Options, client: Client) -> int:
     if options.flag("detach"):
         id = create(client, options, streams)
         code = _start(client, id)
-        if not code:
-            render.line(id)
+        # Also when it did not start: it is there, as in docker, and the id is what a script has to remove it by.
+        render.line(id)
         return code
     from tare.cli.attachment import Attachment
 
