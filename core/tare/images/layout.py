@@ -33,8 +33,19 @@ def write_layout(blobs: Blobs, manifests: Mapping[str, str], names: Mapping[str,
         if digest_of(listed) != digest:
             blobs.write(listed)
         entries += index_entries(listed, names.get(id, ()), qualified=False)
-    write_whole(f"{blobs.root}/oci-layout", MARKER)
-    write_whole(f"{blobs.root}/index.json", index(entries))
+    _write_changed(f"{blobs.root}/oci-layout", MARKER)
+    _write_changed(f"{blobs.root}/index.json", index(entries))
+
+
+def _write_changed(path: str, content: bytes) -> None:
+    """What says it already is left alone: a start needs no room on the disk."""
+    try:
+        with open(path, "rb") as file:
+            if file.read() == content:
+                return
+    except FileNotFoundError:
+        pass
+    write_whole(path, content)
 
 
 def index(entries: Sequence[Mapping[str, Any]]) -> bytes:

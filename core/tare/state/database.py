@@ -20,6 +20,7 @@ from typing import Any
 
 from tare.errors import Conflict, Exhausted, Internal, TareError, Unavailable, Unsupported
 from tare.state.lock import Lock
+from tare.state.reserve import Reserve
 from tare.state.schema import MIGRATIONS, VERSION
 from tare.state.tables import Documents, Images, Meta
 
@@ -44,12 +45,15 @@ class State:
         self._writes = 0
         self._checkpointer: threading.Thread | None = None
         self._durable = False
+        self._reserve = Reserve(data_root / "reserve")
+        self._reserve.give_up()
         with contextlib.ExitStack() as undo, self._translated():
             undo.callback(self._held.close)
             self._connection = self._connect()
             undo.callback(self._connection.close)
             self._open()
             undo.pop_all()
+        self._reserve.keep()
         self.containers = Documents(self, "containers")
         self.networks = Documents(self, "networks")
         self.images = Images(self)
@@ -111,6 +115,10 @@ class State:
                 self._count()
             return changed
 
+    def make_room(self) -> None:
+        """Called before what removes something: with a full disk the room that was put aside is for that."""
+        self._reserve.give_up()
+
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]:
         """All rows of a query."""
         with self._lock, self._translated():
@@ -133,6 +141,7 @@ class State:
 
     def _count(self) -> None:
         self._writes += 1
+        self._reserve.keep()
         if self._writes >= CHECKPOINT_EVERY and (self._checkpointer is None or not self._checkpointer.is_alive()):
             self._writes = 0
             self._checkpointer = threading.Thread(target=self._checkpoint, name="state-checkpoint")

@@ -19,6 +19,7 @@ class Database(Protocol):
     def transaction(self, *, durable: bool) -> AbstractContextManager[None]: ...
     def write(self, statement: str, values: Sequence[Any], *, durable: bool) -> int: ...
     def read(self, statement: str, values: Sequence[Any] = ()) -> list[Any]: ...
+    def make_room(self) -> None: ...
 
 
 class Documents:
@@ -39,7 +40,8 @@ class Documents:
         self._database.write(self._save, (id, name, _encode(document)), durable=durable)
 
     def remove(self, id: str, *, durable: bool) -> None:
-        """Remove one; missing: nothing happens."""
+        """Remove one, also with a full disk; missing: nothing happens."""
+        self._database.make_room()
         self._database.write(self._remove, (id,), durable=durable)
 
     def load(self) -> list[tuple[str, str, dict[str, Any]]]:
@@ -77,7 +79,8 @@ class Images:
         )
 
     def remove(self, id: str) -> None:
-        """Remove an image and its names; missing: nothing happens."""
+        """Remove an image and its names, also with a full disk; missing: nothing happens."""
+        self._database.make_room()
         self._database.write("DELETE FROM images WHERE id = ?", (id,), durable=True)
 
     def references(self) -> dict[str, str]:
@@ -93,7 +96,8 @@ class Images:
         )
 
     def remove_reference(self, name: str) -> None:
-        """Forget a name; missing: nothing happens."""
+        """Forget a name, also with a full disk; missing: nothing happens."""
+        self._database.make_room()
         self._database.write("DELETE FROM image_names WHERE name = ?", (name,), durable=True)
 
 
