@@ -267,8 +267,11 @@ class Connection:
                     size = 0
             await asyncio.to_thread(file.write, b"".join(pieces))
             file.seek(0)
-        except BaseException:
-            file.close()
+        except BaseException as error:
+            with contextlib.suppress(OSError):  # what is buffered yet may not find room either
+                file.close()
+            if isinstance(error, OSError) and error.errno in failures.FULL:
+                error.filename = self.spool_directory
             raise
         return file
 

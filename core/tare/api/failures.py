@@ -30,7 +30,8 @@ def translate(error: BaseException, asked: str) -> TareError | Refused:
         return error
     if isinstance(error, OSError) and error.errno in FULL:
         log.warning("%s: %s", asked, error)
-        return Exhausted(str(error.strerror).lower(), hint="free some space or raise the limit, then try again")
+        place = f": {error.filename}" if error.filename else ""
+        return Exhausted(f"{str(error.strerror).lower()}{place}", hint="free some space or raise the limit, then try again")
     number = secrets.token_hex(4)
     log.error("%s failed, error %s", asked, number, exc_info=error)
     return Internal(f"{type(error).__name__} in the daemon", hint=f"its log tells more under error {number}")

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Sequence
 
-from tare.errors import Invalid, TareError
+from tare.errors import Exhausted, Invalid, TareError
 
 LOOPBACK = (
     "127.0.0.1\tlocalhost\n"
@@ -107,4 +108,5 @@ def write(path: str, text: str) -> None:
         finally:
             os.close(fd)
     except OSError as error:
-        raise TareError(f"cannot write {path}: {error.strerror}", subject=path) from error
+        kind = Exhausted if error.errno in (errno.ENOSPC, errno.EDQUOT) else TareError
+        raise kind(f"cannot write {path}: {(error.strerror or '').lower()}", subject=path) from error

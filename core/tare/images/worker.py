@@ -29,7 +29,8 @@ def main() -> None:
     except OSError as error:
         text = f"{(error.strerror or str(error)).lower()}{f': {error.filename}' if error.filename else ''}"
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        _fail(Exhausted(text, hint="free some space in the data-root") if full else Internal(text))
+        place = "" if error.filename else f": {request['root']}"
+        _fail(Exhausted(text + place, hint="free some space in the data-root") if full else Internal(text))
     except MemoryError:
         _fail(Exhausted("out of memory"))
 
