@@ -11,9 +11,9 @@ from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 
 SHELLS = ("bash", "zsh", "fish")
-CONTAINERS = "tare ps -a --format '{{.Names}}'"
-IMAGES = "tare images --format '{{.Repository}}:{{.Tag}}'"
-NETWORKS = "tare network ls --format '{{.Name}}'"
+CONTAINERS = "env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'"
+IMAGES = "env TARE_NO_AUTOSTART=1 tare images --format '{{.Repository}}:{{.Tag}}'"
+NETWORKS = "env TARE_NO_AUTOSTART=1 tare network ls --format '{{.Name}}'"
 MARK = "# Written by `tare completion {shell}`; see core/tare/cli/completion.py."
 
 
