@@ -35,17 +35,23 @@ def detach_keys(text: str) -> bytes:
     return bytes(keys)
 
 
-async def attach(engine: Engine, ref: str, conn: socket.socket, options: AttachOptions) -> None:
-    """Allowed before the start: then nothing that the process writes is missed. The caller closes its own copy."""
+def check(engine: Engine, ref: str) -> Container:
+    """What attach would refuse before it says anything. Raises NotFound, Conflict."""
     container = engine.registry.find(ref).container
     if container.state.status == "paused":
-        raise Conflict("You cannot attach to a paused container, unpause it first", subject=ref)
-    if options.stream and engine.spares.lost(container.id):
+        raise Conflict(f"Container {ref} is paused, unpause the container before attach", subject=ref)
+    if engine.spares.lost(container.id):
         raise Conflict(
-            f"the streams of container {ref} are lost: its supervisor was killed",
+            f"the streams of container {ref} are lost: the supervisor that held them was killed, and the daemon with it",
             subject=ref,
             hint="it runs on; restart it to attach again",
         )
+    return container
+
+
+async def attach(engine: Engine, ref: str, conn: socket.socket, options: AttachOptions) -> None:
+    """Allowed before the start: then nothing that the process writes is missed. The caller closes its own copy."""
+    container = check(engine, ref)
     keys = detach_keys(options.detach_keys)
     if options.logs:
         await replay(engine, container, conn, options)
@@ -64,7 +70,7 @@ async def attach(engine: Engine, ref: str, conn: socket.socket, options: AttachO
     }
     if container.state.status in ("exited", "dead") and options.logs:
         return
-    await engine.supervision.ask("attach", body, [conn.fileno()])
+    engine.supervision.tell("attach", body, [conn.fileno()])
     announce(engine, container, "attach")
 
 

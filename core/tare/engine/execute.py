@@ -98,7 +98,7 @@ async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: 
                 "detach_keys": attaching.detach_keys(wish.detach_keys),
                 "initial": initial,
             }
-            await engine.supervision.ask("attach", body, [conn.fileno()])
+            engine.supervision.tell("attach", body, [conn.fileno()])
         answer = await engine.supervision.ask(
             "start",
             {

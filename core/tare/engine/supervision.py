@@ -80,12 +80,13 @@ class Supervision:
             future.set_exception(Unavailable(f"the supervisor cannot be reached: {error.strerror}"))
         return future
 
-    def tell(self, kind: str, body: Body) -> None:
-        """Ask for something that needs no answer; of a failure the supervisor takes note."""
+    def tell(self, kind: str, body: Body, fds: Sequence[int] = ()) -> None:
+        """Ask for something that needs no answer; of a failure the supervisor takes note. What is asked after it is done
+        after it."""
         if self._sock is None and self._closed:
             return
         try:
-            self._send(kind, 0, body)
+            self._send(kind, 0, body, fds)
         except OSError as error:
             log.warning("supervisor: %s: %s", kind, error)
 

@@ -1,6 +1,7 @@
 """The supervisor's side of the janitor: what is removed in the background, and who must wait for it.
 
-Messages: supervisor → janitor ``clean`` {"paths": [...], "cgroups": [...]}, answered with ``ok`` {"left": [[path, why]]}.
+Messages: supervisor → janitor ``clean`` {"tasks": [[number, [cgroup, ...], [path, ...]], ...]}; janitor → supervisor ``done``
+{"tasks": [number, ...], "left": [[path, why], ...]}.
 """
 
 from __future__ import annotations
@@ -13,20 +14,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from tare.supervisor.channel import Channel
-    from tare.supervisor.loop import Loop
+    from tare.supervisor.loop import Loop, Timer
     from tare.supervisor.messages import Body
 
+    Task = tuple[int, list[str], list[str]]
+
 CGROUPS = "/sys/fs/cgroup/"
+PAUSE = 0.01
+"""Seconds until the janitor is told: nobody waits, the end of a container brings two tasks, and its last process must be
+quite gone before its cgroups can go."""
 
 
 class Cleaning:
     """Knows what is being removed, tells it again to a janitor that was started again, and calls those who wait."""
 
-    __slots__ = ("_janitor", "_serial", "_tasks", "_waiting")
+    __slots__ = ("_janitor", "_loop", "_number", "_tasks", "_timer", "_untold", "_waiting")
 
     def __init__(self, loop: Loop) -> None:
-        self._tasks: dict[int, Body] = {}
-        self._serial = 0
+        self._loop = loop
+        self._tasks: dict[int, Task] = {}
+        self._untold: list[Task] = []
+        self._number = 0
+        self._timer: Timer | None = None
         self._waiting: list[tuple[frozenset[str], Callable[[], None]]] = []
         self._janitor = Companion(loop, "janitor", (), self._hear, started=self._started)
         self._janitor.start()
@@ -36,31 +45,45 @@ class Cleaning:
         cgroups = [path for path in paths if path.startswith(CGROUPS)]
         trees = [path for path in paths if not path.startswith(CGROUPS)]
         # Told apart, so that who waits for cgroups does not wait for trees.
-        for task in ({"cgroups": cgroups, "paths": []}, {"cgroups": [], "paths": trees}):
-            if task["cgroups"] or task["paths"]:
-                self._serial += 1
-                self._tasks[self._serial] = task
-                self._janitor.send("clean", self._serial, task)
+        kinds: tuple[tuple[list[str], list[str]], ...] = ((cgroups, []), ([], trees))
+        for task in kinds:
+            if any(task):
+                self._number += 1
+                self._tasks[self._number] = (self._number, *task)
+                self._untold.append(self._tasks[self._number])
+        if self._untold and self._timer is None:
+            self._timer = self._loop.after(PAUSE, self._tell)
 
     def when_gone(self, cgroups: Sequence[str], action: Callable[[], None]) -> None:
         """Call ``action`` when none of these cgroups is being removed: at once if that is so now. Whoever makes a cgroup that
         the janitor is about to remove would lose it before its first process is in."""
         wanted = frozenset(cgroups)
-        if wanted and wanted & self._going():
+        if self._tasks and wanted & self._going():
             self._waiting.append((wanted, action))
+            self._tell()
         else:
             action()
 
     def stop(self) -> None:
         """Let the janitor finish and go."""
+        self._tell()
         self._janitor.stop()
 
-    def _going(self) -> set[str]:
-        return {path for task in self._tasks.values() for path in task["cgroups"]}
+    def _tell(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._untold:
+            untold, self._untold = self._untold, []
+            self._janitor.send("clean", 0, {"tasks": untold})
 
-    def _hear(self, _channel: Channel, _kind: str, serial: int, body: Body, _fds: list[int]) -> None:
-        self._tasks.pop(serial, None)
-        for path, why in body.get("left", ()):
+    def _going(self) -> set[str]:
+        return {path for _, cgroups, _ in self._tasks.values() for path in cgroups}
+
+    def _hear(self, _channel: Channel, _kind: str, _serial: int, body: Body, _fds: list[int]) -> None:
+        for number in body["tasks"]:
+            self._tasks.pop(number, None)
+        for path, why in body["left"]:
             note(f"janitor: {path}: {why}")
         if self._waiting:
             going = self._going()
@@ -72,5 +95,5 @@ class Cleaning:
                     action()
 
     def _started(self) -> None:
-        for serial, task in self._tasks.items():
-            self._janitor.send("clean", serial, task)
+        self._untold = list(self._tasks.values())
+        self._tell()

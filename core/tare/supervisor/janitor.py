@@ -26,6 +26,8 @@ PATIENCE = 10.0
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
+DELAY = 0.005
+"""Seconds that an answer may wait for the next: a restart may be waiting for it."""
 PAUSE = 0.001
 """Seconds before a busy cgroup is tried again, at first; doubled up to a tenth of a second."""
 
@@ -96,14 +98,13 @@ def remove_cgroup(path: str) -> bool:
 
 
 class Task:
-    """One ``clean`` and what of it is still to be done."""
+    """A part of ``clean`` and how much of it is still to be done."""
 
-    __slots__ = ("left", "open", "serial")
+    __slots__ = ("number", "open")
 
-    def __init__(self, serial: int, count: int) -> None:
-        self.serial = serial
+    def __init__(self, number: int, count: int) -> None:
+        self.number = number
         self.open = count
-        self.left: list[tuple[str, str]] = []
 
 
 class Janitor:
@@ -117,6 +118,9 @@ class Janitor:
         self._pause = PAUSE
         self._cgroups: list[tuple[str, float, Task]] = []
         self._trees: deque[tuple[str, Generator[None, None, None], Task]] = deque()
+        self._finished: list[int] = []
+        self._left: list[tuple[str, str]] = []
+        self._answer_at = 0.0
 
     def work(self) -> None:
         """Until the supervisor has ended and everything is removed."""
@@ -132,6 +136,7 @@ class Janitor:
                 time.sleep(self._pause)
             self._try_cgroups()
             self._step()
+            self._answer()
 
     def _hear(self) -> None:
         try:
@@ -143,12 +148,12 @@ class Janitor:
         if message is None:
             self._hears = False
             return
-        _kind, serial, body, _fds = message
-        task = Task(serial, len(body["cgroups"]) + len(body["paths"]))
         self._pause = PAUSE
         deadline = time.monotonic() + PATIENCE
-        self._cgroups += [(path, deadline, task) for path in body["cgroups"]]
-        self._trees += [(path, remove_tree(path), task) for path in body["paths"]]
+        for number, cgroups, paths in message[2]["tasks"]:
+            task = Task(number, len(cgroups) + len(paths))
+            self._cgroups += [(path, deadline, task) for path in cgroups]
+            self._trees += [(path, remove_tree(path), task) for path in paths]
 
     def _try_cgroups(self) -> None:
         busy = []
@@ -183,13 +188,21 @@ class Janitor:
 
     def _done(self, task: Task, path: str = "", why: str = "") -> None:
         if why:
-            task.left.append((path, why))
+            self._left.append((path, why))
         task.open -= 1
         if not task.open:
+            self._finished.append(task.number)
+            if len(self._finished) == 1:
+                self._answer_at = time.monotonic() + DELAY
+
+    def _answer(self) -> None:
+        """What is done, unless more soon will be."""
+        if self._finished and (not self._trees or time.monotonic() > self._answer_at):
             try:
-                messages.send(self._sock, "ok", task.serial, {"left": task.left})
+                messages.send(self._sock, "done", 0, {"tasks": self._finished, "left": self._left})
             except OSError:
                 self._hears = False
+            self._finished, self._left = [], []
 
 
 def main(_arguments: list[str]) -> None:
