@@ -65,7 +65,7 @@ def _admission(path: str) -> str:
     except (OSError, KeyError):
         gid, group = -1, "tare"
     if gid == 0:
-        return "make its group (`sudo groupadd --system tare`), restart tared, join it (`sudo usermod -aG tare $USER`) and log in again"
+        return "make its group (`sudo groupadd --system tare`), restart tared and join it (`sudo usermod -aG tare $USER`)"
     return f"join its group with `sudo usermod -aG {group} $USER` and log in again"
 
 
