@@ -98,7 +98,7 @@ def test_an_editor_and_a_changing_window(window: Callable[[str], Window], client
 def test_two_sit_at_one_terminal(engine: Daemon, window: Callable[[str], Window], client: str) -> None:
     name = f"shared-by-{client}"
     one, two = window("one"), window("two")
-    one.type(f"{client} run -it --name {name} --network none busybox sh")
+    one.type(f"{client} run -it --name {name} --network none busybox sh; echo left $?")
     one.see("/ #")
     two.type(f"{client} attach {name}")
     wait_for(lambda: events(engine, name).count("attach") == 2, "the second attach")
@@ -112,7 +112,7 @@ def test_two_sit_at_one_terminal(engine: Daemon, window: Callable[[str], Window]
     one.see("alone 52")
     assert "alone 52" not in two.screen()
     one.keys("C-p", "C-q")
-    one.see("read escape sequence")
+    one.see("left 0")
     assert engine.tare("ps", "--format", "{{.Names}}").stdout == f"{name}\n"
     one.type(f"clear; {client} attach {name}; echo code $?")
     one.keys("Enter")
