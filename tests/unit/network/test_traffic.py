@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -65,6 +67,78 @@ def test_a_port_of_localhost_is_not_for_others(host: Host, outside: Namespace) -
     assert ask("198.51.100.1", 8080, source=outside) == "ConnectionRefusedError"
     outside.run("ip", "route", "add", f"{server.address}/32", "via", "198.51.100.1")
     assert ask(server.address, 80, source=outside) == "TimeoutError", "not by the container's own address either"
+
+
+def test_a_neighbour_who_sends_to_127_0_0_1_by_way_of_the_host_reaches_nothing(host: Host, outside: Namespace) -> None:
+    server = host.container(PortRequest(80, "tcp", "127.0.0.1", 8080), PortRequest(81, "tcp", "", 8081))
+    host.serve(server, 80)
+    host.serve(server, 81)
+    outside.run("sh", "-c", "echo 1 > /proc/sys/net/ipv4/conf/all/route_localnet")
+    for command in (
+        "link set lo down",
+        "route flush table local",
+        "route add local 198.51.100.2 dev wire table local",
+        "route add 127.0.0.1/32 via 198.51.100.1 dev wire src 198.51.100.2",
+    ):
+        outside.run("ip", *command.split())
+    assert ask("198.51.100.1", 8081, source=outside) == "198.51.100.2", "what is for him he reaches"
+    assert ask("127.0.0.1", 8080, source=outside) == "TimeoutError"
+    assert ask("127.0.0.1", 8081, source=outside) == "TimeoutError"
+    assert ask("127.0.0.1", 8080) == ask("127.0.0.1", 8081) == host.network.gateways[0]
+
+
+@pytest.fixture
+def gullible(outside: Namespace) -> Iterator[None]:
+    """The kernel's own doubts about addresses are switched off."""
+    switches = {Path("/proc/sys/net/ipv4/conf", name): value for name, value in (
+        ("all/route_localnet", "1"), ("all/accept_local", "1"), ("all/rp_filter", "0"), ("default/rp_filter", "0"),
+        ("wire0/rp_filter", "0"),
+    )}  # fmt: skip
+    before = {path: path.read_text() for path in switches}
+    for path, value in switches.items():
+        path.write_text(value)
+    yield
+    for path, value in before.items():
+        path.write_text(value)
+
+
+HEAR = (
+    "import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.bind(('', int(sys.argv[1])))\n"
+    "print(flush=True)\n"
+    "while True: print(s.recv(9).decode(), flush=True)"
+)
+LIE_AND_TELL_THE_TRUTH = """
+import socket, struct, sys
+address, port = sys.argv[1], int(sys.argv[2])
+raw = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
+datagram = struct.pack("!HHHH", 5000, port, 11, 0) + b"lie"
+ends = socket.inet_aton("127.0.0.1") + socket.inet_aton(address)
+raw.sendto(struct.pack("!BBHHHBBH", 0x45, 0, 20 + len(datagram), 0, 0, 64, socket.IPPROTO_UDP, 0) + ends + datagram, (address, 0))
+socket.socket(socket.AF_INET, socket.SOCK_DGRAM).sendto(b"truth", (address, port))
+"""
+
+
+def first_heard(listener: list[str], port: int, address: str, sender: Namespace) -> str:
+    """What comes first to the port: a datagram that claims to be from 127.0.0.1, or the honest one after it."""
+    hearing = subprocess.Popen([*listener, sys.executable, "-c", HEAR, str(port)], stdout=subprocess.PIPE, text=True)
+    assert hearing.stdout is not None and hearing.stdout.readline() == "\n"
+    try:
+        sender.python(LIE_AND_TELL_THE_TRUTH, address, str(port))
+        return hearing.stdout.readline().strip()
+    finally:
+        hearing.kill()
+        hearing.wait()
+
+
+def test_nobody_but_the_host_comes_from_127_0_0_1(new_host: Callable[..., Host], outside: Namespace, gullible: None) -> None:
+    host = new_host({"allow-direct-routing": True})
+    server, liar = host.container(PortRequest(53, "udp", "", 53)), host.container()
+    inside = ["nsenter", f"--net=/proc/{server.process.pid}/ns/net"]
+    outside.run("ip", "route", "add", f"{server.address}/32", "via", "198.51.100.1")
+    assert first_heard(inside, 53, server.address, outside) == "truth", "by the container's own address"
+    assert first_heard(inside, 53, "198.51.100.1", outside) == "truth", "by its published port"
+    assert first_heard(inside, 53, "198.51.100.1", liar) == "truth", "nor by that of another container"
+    assert first_heard([], 5353, host.network.gateways[0], liar) == "truth", "nor does the host itself believe a container"
 
 
 def test_direct_routing_can_be_allowed(new_host: Callable[..., Host], outside: Namespace) -> None:

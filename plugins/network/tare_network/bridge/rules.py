@@ -31,8 +31,13 @@ _FAMILY_PUBLISHED = """\
     meta nfproto ipv{v} dnat {ip} to meta l4proto . th dport map @everywhere{v}
 """
 
-# 127.0.0.1 reaches a container by a rewritten destination, so its source has to be rewritten too.
-_LOCALHOST = {
+# The kernel throws away what comes from outside for 127.0.0.1, but only after destinations have been rewritten.
+_ARRIVING = {
+    4: "    ip daddr != 127.0.0.0/8 fib daddr type local jump published\n",
+    6: "    ip6 daddr != ::1 fib daddr type local jump published\n",
+}
+# The host's own packets to 127.0.0.1 do lead to containers; ::1 no rule can carry.
+_LEAVING = {
     4: "    meta nfproto ipv4 fib daddr type local jump published\n",
     6: "    ip6 daddr != ::1 fib daddr type local jump published\n",
 }
@@ -69,6 +74,7 @@ def _body(versions: list[int], *, direct: bool) -> str:
     def each(text: str) -> str:
         return "".join(_filled(text, _FAMILIES[version]) for version in versions)
 
+    # 127.0.0.1 reaches a container by a rewritten destination, so its source has to be rewritten too.
     loop = "    oifname @bridges ip saddr 127.0.0.0/8 masquerade\n" if 4 in versions else ""
     allowed = "    iifname != @bridges accept\n" if direct else ""
     only = "" if len(versions) == 2 else f"    meta nfproto != ipv{versions[0]} accept\n" if versions else ""
@@ -77,16 +83,17 @@ def _body(versions: list[int], *, direct: bool) -> str:
         + each(_FAMILY_SETS)
         + "  chain published {\n" + each(_FAMILY_PUBLISHED) + "  }\n"
         "  chain prerouting {\n    type nat hook prerouting priority dstnat; policy accept;\n"
-        "    fib daddr type local jump published\n  }\n"
+        + "".join(_ARRIVING[version] for version in versions) + "  }\n"
         "  chain output {\n    type nat hook output priority -100; policy accept;\n"
-        + "".join(_LOCALHOST[version] for version in versions) + "  }\n"
+        + "".join(_LEAVING[version] for version in versions) + "  }\n"
         "  chain postrouting {\n    type nat hook postrouting priority srcnat; policy accept;\n"
         + loop
         + each(_FAMILY_MASQUERADE)
         + "  }\n"
-        # With route_localnet a container could otherwise speak with what listens on 127.0.0.1 of the host.
+        # With route_localnet a container could otherwise speak with what listens on 127.0.0.1 of the host, or pass for it.
         "  chain localhost {\n    type filter hook prerouting priority raw; policy accept;\n"
-        "    iifname @bridges ip daddr 127.0.0.0/8 drop\n  }\n"
+        "    iifname @bridges ip daddr 127.0.0.0/8 drop\n"
+        "    iifname @bridges ip saddr 127.0.0.0/8 drop\n  }\n"
         "  chain forward {\n    type filter hook forward priority filter; policy accept;\n"
         + only
         + "    iifname . oifname @together accept\n"
@@ -95,6 +102,7 @@ def _body(versions: list[int], *, direct: bool) -> str:
         "    oifname @bridges jump incoming\n"
         "    iifname @outer oifname @outer ct state new drop\n  }\n"
         "  chain incoming {\n"
+        "    ip saddr 127.0.0.0/8 drop\n"
         "    ct state established,related accept\n"
         "    ct status dnat accept\n" + allowed + "    drop\n  }\n"
     )  # fmt: skip
