@@ -31,7 +31,7 @@ class Disk:
         with open(self.image, "wb") as file:
             file.truncate(96 << 20)
         subprocess.run(["mkfs.ext4", "-q", "-m", "0", str(self.image)], check=True, capture_output=True)
-        done = subprocess.run(["mount", "-o", "loop", str(self.image), str(self.place)], capture_output=True, text=True, check=False)
+        done = subprocess.run(["mount", "-o", "loop", str(self.image), str(self.place)], capture_output=True, text=True, check=False)  # noqa: E501
         if done.returncode:
             pytest.skip(f"no loop devices: {done.stderr}")
 
@@ -78,7 +78,7 @@ def crowded(disk: Disk, suite_directory: Path, busybox_tar: Path) -> Iterator[Da
     try:
         daemon.tare("import", str(busybox_tar), "busybox")
         daemon.tare("run", "-d", "--name", "idle", *NONE, "busybox", "sleep", "1000")
-        daemon.tare("run", "-d", "--name", "writer", *NONE, "busybox", "sh", "-c", "while read line; do echo $line; done; sleep 1000")
+        daemon.tare("run", "-d", "--name", "writer", *NONE, "busybox", "sh", "-c", "while read line; do echo $line; done; sleep 1000")  # noqa: E501
         daemon.tare("create", "--name", "made", *NONE, "busybox", "echo", "hello")
         yield daemon
     finally:

@@ -144,7 +144,7 @@ BROKEN: dict[str, Callable[[], bytes]] = {
         ("manifest.json", {"type": tarfile.SYMTYPE, "linkname": "m"}, b""),
         ("m", {"type": tarfile.SYMTYPE, "linkname": "manifest.json"}, b""),
     ),
-    "a device instead of a file": lambda: members(("manifest.json", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 9}, b"")),
+    "a device instead of a file": lambda: members(("manifest.json", {"type": tarfile.CHRTYPE, "devmajor": 1, "devminor": 9}, b"")),  # noqa: E501
 }
 
 
