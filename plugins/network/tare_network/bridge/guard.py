@@ -26,6 +26,8 @@ class Guard:
     def close(self) -> None:
         """Safe twice."""
         if self._ender >= 0:
+            # A process that was forked meanwhile has the pipe too, so closing it would say nothing.
+            os.write(self._ender, b"\0")
             os.close(self._ender)
             self._ender = -1
             self._thread.join()
@@ -34,7 +36,7 @@ class Guard:
     def _run(self) -> None:
         poll = select.poll()
         poll.register(self._watch, select.POLLIN)
-        poll.register(self._end, select.POLLIN | select.POLLHUP)
+        poll.register(self._end, select.POLLIN)
         due = False
         while True:
             ready = [fd for fd, _events in poll.poll(QUIET * 1000 if due else None)]

@@ -1,0 +1,31 @@
+"""The thread that puts rules back: it ends when told, and loses nothing to the driver's own thread (NW-20)."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+from tare_network.bridge.guard import Guard
+
+
+def test_it_ends_although_a_process_forked_meanwhile_has_its_descriptors() -> None:
+    watch, changes = os.pipe()
+    guard = Guard(watch, lambda: False, lambda: None)
+    child = os.fork()
+    if child == 0:
+        signal.pause()
+        os._exit(0)
+    closing = threading.Thread(target=guard.close, daemon=True)
+    try:
+        closing.start()
+        closing.join(5)
+        assert not closing.is_alive()
+        guard.close()
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+        closing.join()
+        os.close(watch)
+        os.close(changes)
+
