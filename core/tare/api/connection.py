@@ -202,28 +202,30 @@ class Connection:
         task = asyncio.current_task()
         assert task is not None
 
+        descriptor = self.sock.fileno()
+
         def look() -> None:
             try:
                 if self.sock.recv(1, socket.MSG_PEEK):
-                    self._loop.remove_reader(self.sock)  # a pipelined request: it will be read in its turn
+                    self._loop.remove_reader(descriptor)  # a pipelined request: it will be read in its turn
                     return
             except BlockingIOError:
                 return
             except OSError:
                 pass
-            self._loop.remove_reader(self.sock)
+            self._loop.remove_reader(descriptor)
             task.cancel()
 
         if self.watched:
             yield
             return
         self.watched = True
-        self._loop.add_reader(self.sock, look)
+        self._loop.add_reader(descriptor, look)
         try:
             yield
         finally:
             self.watched = False
-            self._loop.remove_reader(self.sock)
+            self._loop.remove_reader(descriptor)
 
     async def _data(self) -> bytes:
         """The next piece of the body, or nothing at its end."""

@@ -147,17 +147,29 @@ class Server:
     def __init__(self, service: Service, listeners: Listeners) -> None:
         self._service = service
         self._listeners = listeners
-        self._accepting: list[asyncio.Task[None]] = []
+        self._resting: dict[socket.socket, asyncio.TimerHandle] = {}
         self._clients: dict[asyncio.Task[None], Connection] = {}
 
     def start(self) -> None:
-        self._accepting = [asyncio.create_task(self._accept(sock)) for sock in self._listeners.sockets]
+        for listener in self._listeners.sockets:
+            self._listen(listener)
+
+    def _listen(self, listener: socket.socket) -> None:
+        self._resting.pop(listener, None)
+        asyncio.get_running_loop().add_reader(listener.fileno(), self._accept, listener)
+
+    def _rest(self, listener: socket.socket) -> None:
+        """Accept nobody for a moment."""
+        loop = asyncio.get_running_loop()
+        loop.remove_reader(listener.fileno())
+        self._resting[listener] = loop.call_later(BUSY_SECONDS, self._listen, listener)
 
     async def close(self, seconds: float) -> None:
         """Accept nobody any more, end streams and idle clients, and give changes that are under way ``seconds`` to end."""
-        for accepting in self._accepting:
-            accepting.cancel()
-        await asyncio.gather(*self._accepting, return_exceptions=True)
+        for timer in self._resting.values():
+            timer.cancel()
+        for listener in self._listeners.sockets:
+            asyncio.get_running_loop().remove_reader(listener.fileno())
         self._listeners.close()
         for task, connection in self._clients.items():
             connection.finish()
@@ -169,24 +181,23 @@ class Server:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
-    async def _accept(self, listener: socket.socket) -> None:
-        loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _address = await loop.sock_accept(listener)
-            except OSError as error:
-                if error.errno not in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
-                    continue
+    def _accept(self, listener: socket.socket) -> None:
+        """Somebody waits. The loop calls again while there are more."""
+        try:
+            sock, _address = listener.accept()
+        except OSError as error:
+            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOBUFS):
                 log.warning("cannot accept a client: %s", _reason(error))
-                await asyncio.sleep(BUSY_SECONDS)
-                continue
-            if sock.family != socket.AF_UNIX:
-                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-            connection = Connection(sock, self._service)
-            task = loop.create_task(connection.serve())
-            self._clients[task] = connection
-            task.add_done_callback(self._gone)
+                self._rest(listener)
+            return
+        sock.setblocking(False)
+        if sock.family != socket.AF_UNIX:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        connection = Connection(sock, self._service)
+        task = asyncio.get_running_loop().create_task(connection.serve())
+        self._clients[task] = connection
+        task.add_done_callback(self._gone)
 
     def _gone(self, task: asyncio.Task[None]) -> None:
         self._clients.pop(task, None)

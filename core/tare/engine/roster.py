@@ -52,6 +52,7 @@ class Handle:
         self.probed: Probe | None = None
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"{driver.kind}-{driver.name}")
         self._prompt: Callable[..., bool] = _never
+        self._supported: dict[type, bool] = {}
         self._busy = 0
         self._late = 0
 
@@ -135,7 +136,10 @@ class Handle:
 
     def supports(self, protocol: type) -> bool:
         """Does the instance have this optional protocol? Only after ``open``."""
-        return isinstance(self.instance, protocol)
+        known = self._supported.get(protocol)
+        if known is None:
+            known = self._supported[protocol] = isinstance(self.instance, protocol)
+        return known
 
     async def close(self) -> None:
         if self.instance is not None and not self._late:

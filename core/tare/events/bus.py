@@ -28,8 +28,9 @@ class Bus:
     def publish(self, event: Event) -> None:
         """Tell everybody. Never waits: a listener that does not read loses events and is told how many."""
         self._remembered.append(event)
-        for subscription in self._subscriptions:
-            subscription.offer(event)
+        if self._subscriptions:
+            for subscription in self._subscriptions:
+                subscription.offer(event)
 
     def subscribe(self, since: int = 0, until: int = 0, filters: Filters | None = None) -> Subscription:
         """Listen from now on. Times are ns since the epoch, 0 for none; with either, remembered events come first. It ends

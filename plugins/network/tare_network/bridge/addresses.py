@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -25,6 +26,8 @@ class Addresses:
     ) -> None:
         self.subnet = subnet
         self.prefix = subnet.prefixlen
+        self._family = socket.AF_INET if subnet.version == 4 else socket.AF_INET6
+        self._bytes = subnet.max_prefixlen // 8
         self._network = network
         self._gone = device_gone
         base, last = int(subnet.network_address), int(subnet.broadcast_address)
@@ -48,16 +51,19 @@ class Addresses:
 
     def take(self, endpoint: str, address: str) -> None:
         """The endpoint has this address already."""
-        self._taken[int(ip_address(address))] = endpoint
+        self._taken[self._number(address)] = endpoint
 
     def free(self, address: str, device: str) -> None:
         """Free an address; it is given out again when the device that bore it has gone."""
-        number = int(ip_address(address))
+        number = self._number(address)
         if self._taken.pop(number, "") and device:
             self._leaving[number] = device
 
     def _text(self, number: int) -> str:
-        return str(self.subnet.network_address + (number - int(self.subnet.network_address)))
+        return socket.inet_ntop(self._family, number.to_bytes(self._bytes, "big"))
+
+    def _number(self, address: str) -> int:
+        return int.from_bytes(socket.inet_pton(self._family, address), "big")
 
     def _usable(self, number: int) -> bool:
         if number in self._taken or number in self._never:

@@ -238,7 +238,7 @@ class Bridge:
         made = place.segment
         fields: dict[str, str | int] = {}
         assigned, routes = [], []
-        gateways = {ip_address(gateway).version: gateway for gateway in made.network.gateways}
+        gateways = {6 if ":" in gateway else 4: gateway for gateway in made.network.gateways}
         for pool, address in given:
             version = pool.subnet.version
             form = "" if version == 4 else "6"
@@ -336,7 +336,7 @@ class Bridge:
 
 def mac_of(address: str, id: str) -> str:
     """02:42 and the IPv4 address, so that an address keeps its MAC; without one, digits of the endpoint."""
-    tail = ip_address(address).packed if ":" not in address else bytes.fromhex(id[:8])
+    tail = socket.inet_aton(address) if ":" not in address else bytes.fromhex(id[:8])
     return "02:42:" + ":".join(f"{byte:02x}" for byte in tail)
 
 
