@@ -26,6 +26,7 @@ def main() -> None:
     """Perform ``sys.argv`` and leave with its exit code, without the interpreter's own farewell."""
     # As every Unix tool: whose reader has gone (| head) ends without a word.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    _complete_streams()
     try:
         status = command(sys.argv[1:])
     except KeyboardInterrupt:
@@ -33,6 +34,15 @@ def main() -> None:
         posix.kill(posix.getpid(), signal.SIGINT)
         status = 130
     posix._exit(status)
+
+
+def _complete_streams() -> None:
+    """A stream that the shell has closed (``<&-``) is nothing, not the number of whatever is opened next."""
+    for fd in (0, 1, 2):
+        try:
+            posix.fstat(fd)
+        except OSError:
+            posix.open("/dev/null", posix.O_RDWR)
 
 
 def command(words: list[str]) -> int:

@@ -178,6 +178,8 @@ class Engine:
         return execute.create(self, ref, wish)
 
     def exec_inspect(self, id: str) -> Exec:
+        if execute.find(self, id).running:
+            self.supervision.catch_up()
         return execute.find(self, id)
 
     async def exec_check(self, id: str) -> None:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 import signal as signals
 from typing import TYPE_CHECKING
 
 from tare.containers.container import Container
 from tare.engine.persist import announce
-from tare.errors import Conflict, Invalid, NotFound
+from tare.errors import Conflict, Invalid, NotFound, TareError
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 def number(name: str) -> int:
@@ -45,7 +48,10 @@ async def send(engine: Engine, container: Container, signal: int) -> None:
         return
     if container.state.status == "paused" and signal == signals.SIGKILL:
         runtime = await engine.roster.open("runtime", container.runtime)
-        await runtime.call("resume", container.process)
+        try:
+            await runtime.call("resume", container.process)
+        except TareError as error:
+            log.info("container %s: %s", container.name, error)  # where a frozen process can be killed it has ended by now
 
 
 async def everything(engine: Engine, container: Container) -> None:

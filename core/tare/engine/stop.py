@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import TYPE_CHECKING
 
 from tare.engine import kill, pause, start, wait
 from tare.engine.persist import announce
-from tare.errors import NotModified
+from tare.errors import NotModified, TareError
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
+
+log = logging.getLogger(__name__)
 
 
 async def stop(engine: Engine, ref: str, timeout: int | None, signal: str) -> None:
@@ -26,7 +29,10 @@ async def stop(engine: Engine, ref: str, timeout: int | None, signal: str) -> No
         timeout = engine.settings.containers.stop_timeout
     ended = asyncio.ensure_future(wait.expect(engine, container.id, "not-running"))
     if container.state.status == "paused":
-        await pause.unpause(engine, container.id)
+        try:
+            await pause.unpause(engine, container.id)
+        except TareError as error:
+            log.info("container %s: %s", container.name, error)  # it has just ended, or the kill that follows thaws it
     await kill.kill(engine, container.id, str(number))
     done, _ = await asyncio.wait((ended,), timeout=None if timeout < 0 else timeout)
     if not done:

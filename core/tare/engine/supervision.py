@@ -125,6 +125,10 @@ class Supervision:
                 os.close(fd)
         asyncio.get_running_loop().remove_writer(self._sock)
 
+    def catch_up(self) -> None:
+        """Hear what has been said already: somebody saw a stream end, and asks how before the loop came to tell."""
+        self._readable()
+
     def _readable(self) -> None:
         while self._sock is not None:
             try:
