@@ -52,15 +52,25 @@ class Outbox:
     def _start(self) -> None:
         self._scheduled = False
         if self._pieces and self._sending is None:
-            self._sending = self._loop.create_task(self._send())
-            self._sending.add_done_callback(_looked_at)
+            data = self._gathered()
+            try:
+                sent = self._sock.send(data)
+            except OSError:
+                sent = 0  # no room, or nobody there: the task finds out which
+            if sent < len(data):
+                self._sending = self._loop.create_task(self._send(data[sent:]))
+                self._sending.add_done_callback(_looked_at)
 
-    async def _send(self) -> None:
-        while self._pieces:
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-            self._size = 0
+    def _gathered(self) -> bytes:
+        data = b"".join(self._pieces)
+        self._pieces.clear()
+        self._size = 0
+        return data
+
+    async def _send(self, data: bytes) -> None:
+        while data:
             await self._loop.sock_sendall(self._sock, data)
+            data = self._gathered()
         # Here and not in a callback: between a task's end and its callbacks, waiting for it would not yield to the loop.
         self._sending = None
 

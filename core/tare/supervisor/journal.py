@@ -36,11 +36,15 @@ PATIENCE = 5.0
 class Journal:
     """Holds back those who write faster than the disk, one chunk each; ``write`` says so, and ``resume`` callbacks follow."""
 
-    __slots__ = ("_asked", "_dropped", "_hung", "_logger", "_logs", "_loop", "_number", "_queue", "_seen", "_serial", "_waiting")
+    __slots__ = (
+        "_asked", "_dropped", "_hung", "_logger", "_logs", "_loop", "_number", "_queue", "_seen", "_serial", "_silent",
+        "_waiting",
+    )  # fmt: skip
 
     def __init__(self, loop: Loop, lock: str) -> None:
         self._loop = loop
         self._logs: dict[int, Body] = {}
+        self._silent: set[int] = set()
         self._queue: deque[list[bytes]] = deque()
         self._waiting: list[Callable[[], None]] = []
         self._asked: dict[int, Answer] = {}
@@ -53,10 +57,11 @@ class Journal:
         self._logger.start()
 
     def open(self, wish: Body) -> int:
-        """A number for the log described by ``wish`` (``log`` of messages.start)."""
+        """A number for the log described by ``wish`` (``log`` of messages.start). The logger hears of it with the first chunk:
+        many a process says nothing."""
         self._number += 1
         self._logs[self._number] = {"log": self._number, **wish}
-        self._tell("open", self._logs[self._number])
+        self._silent.add(self._number)
         return self._number
 
     def wish(self, log: int) -> Body | None:
@@ -66,6 +71,9 @@ class Journal:
 
     def write(self, log: int, stream: int, data: bytes) -> bool:
         """Log a chunk with the present time. False: taken, but wait for ``when_free`` before the next."""
+        if log in self._silent:
+            self._silent.discard(log)
+            self._tell("open", self._logs[log])
         head = CHUNK.pack(0, stream, log, time.time_ns())
         if self._queue and self._hung:
             self._dropped += len(data)
@@ -79,7 +87,10 @@ class Journal:
     def close(self, log: int) -> None:
         """No more will be written to this log."""
         if self._logs.pop(log, None) is not None:
-            self._tell("close", {"log": log})
+            if log in self._silent:
+                self._silent.discard(log)
+            else:
+                self._tell("close", {"log": log})
 
     def flush(self, log: int, answer: Answer) -> None:
         """``answer(None)`` when everything written so far is in the file, or ``answer(error)``."""
@@ -168,5 +179,6 @@ class Journal:
 
     def _started(self) -> None:
         # Before everything that waits for a logger which knows its files.
-        self._queue.extendleft([messages.encode("open", 0, wish)[0]] for wish in self._logs.values())
+        known = [wish for number, wish in self._logs.items() if number not in self._silent]
+        self._queue.extendleft([messages.encode("open", 0, wish)[0]] for wish in known)
         self._logger.channel.when_writable(self._writable)
