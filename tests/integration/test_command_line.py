@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import json
+import shlex
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from .conftest import Daemon
+from .conftest import BIN, Daemon, docker_binary
 
+COMPLETION = Path(__file__).parents[2] / "contrib/completions/tare.bash"
 NONE = ("--network", "none")
 
 
 @pytest.fixture
-def running(engine: Daemon) -> str:
+def running(engine: Daemon) -> Iterator[str]:
     """A container that does nothing, gone after the test."""
     id = engine.tare("run", "-d", *NONE, "-e", "A=b", "-l", "x=y", "busybox", "sleep", "1000").stdout.strip()
     yield id
@@ -85,3 +89,118 @@ def test_pruned_images_are_listed_as_docker_lists_them(engine: Daemon, busybox_t
     done = engine.tare("image", "prune", "-f")
     assert done.stdout.startswith("Deleted Images:\ndeleted: sha256:")
     assert "\n\nTotal reclaimed space: " in done.stdout
+
+
+@pytest.mark.parametrize("client", ["tare", "docker"])
+def test_the_id_of_what_did_not_start_is_printed(engine: Daemon, client: str) -> None:
+    done = getattr(engine, client)("run", "-d", *NONE, "busybox", "nosuchcommand", check=False)
+    assert (done.returncode, len(done.stdout)) == (127, 65)
+    assert engine.tare("inspect", "-f", "{{.State.Status}} {{.State.ExitCode}}", done.stdout.strip()).stdout == "created 127\n"
+    engine.tare("rm", done.stdout.strip())
+
+
+def shell(engine: Daemon, client: str, script: str) -> subprocess.CompletedProcess[str]:
+    """A line of somebody's script, with ``$E`` for the engine's command."""
+    program = str(BIN / "tare") if client == "tare" else docker_binary()
+    return engine.run(["sh", "-c", f"E={shlex.quote(program)}; {script}"], check=False, input=None, timeout=60)
+
+
+@pytest.mark.parametrize("client", ["tare", "docker"])
+def test_scripts_that_parse_columns(engine: Daemon, client: str) -> None:
+    for name in ("col-one", "col-two"):
+        engine.tare("run", "--name", name, *NONE, "busybox", "sh", "-c", "exit 3", check=False)
+    engine.tare("run", "-d", "--name", "col-up", *NONE, "busybox", "sleep", "1000")
+    try:
+        stopped = shell(engine, client, "$E ps -a | grep Exited | awk '{print $NF}' | grep ^col-").stdout
+        assert stopped == "col-two\ncol-one\n"
+        assert shell(engine, client, "$E ps | awk 'NR==2 {print $2, $3}'").stdout == 'busybox "sleep\n'
+        assert shell(engine, client, "$E images | awk '$1==\"busybox\" {print $2, length($3)}'").stdout == "latest 12\n"
+        assert (
+            shell(engine, client, "$E inspect -f '{{.Name}}' $($E ps -aq -f name=col-)").stdout == "/col-up\n/col-two\n/col-one\n"
+        )
+        done = shell(engine, client, "$E rm $($E ps -a | grep Exited | grep col- | awk '{print $1 }')")
+        assert (done.returncode, len(done.stdout.split())) == (0, 2)
+    finally:
+        done = shell(engine, client, "$E rm -f $($E ps -aq)")
+    assert (done.returncode, engine.tare("ps", "-aq").stdout) == (0, "")
+
+
+def test_what_is_shown_of_logs(engine: Daemon) -> None:
+    engine.tare("run", "--name", "talked", *NONE, "busybox", "sh", "-c", "for i in 1 2 3; do echo $i; sleep 0.3; done")
+    try:
+        for client in (engine.tare, engine.docker):
+            assert client("logs", "--tail", "2", "talked").stdout == "2\n3\n"
+            assert client("logs", "-n", "0", "talked").stdout == ""
+            assert client("logs", "-f", "--tail=all", "talked").stdout == "1\n2\n3\n"
+            stamps = [line.split() for line in client("logs", "-t", "talked").stdout.splitlines()]
+            assert [(len(stamp), text) for stamp, text in stamps] == [(30, "1"), (30, "2"), (30, "3")]
+            assert client("logs", "--since", stamps[1][0], "talked").stdout == "2\n3\n"
+            assert client("logs", "--until", stamps[0][0], "talked").stdout == "1\n"
+            assert client("logs", "--since", "1h", "--until", "30m", "talked").stdout == ""
+            assert client("logs", "--since", "soon", "talked", check=False).returncode == 1
+    finally:
+        engine.tare("rm", "talked")
+
+
+def test_restart_keeps_its_port(engine: Daemon) -> None:
+    engine.tare("run", "-d", "--name", "again", "-p", "8490:80", "busybox", "httpd", "-f", "-p", "80")
+    try:
+        for _ in range(5):
+            assert engine.tare("restart", "-t", "0", "again").stdout == "again\n"
+            assert engine.tare("port", "again", "80").stdout == "0.0.0.0:8490\n[::]:8490\n"
+    finally:
+        engine.tare("rm", "-f", "again")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("pull", "nginx"), ("push", "busybox"), ("search", "httpd"), ("login", "registry.test"), ("logout",),
+        ("build", "-t", "name", "."), ("commit", "a", "b"), ("cp", "a:/etc", "."), ("diff", "a"), ("export", "a"), ("stats",),
+        ("update", "a"), ("volume", "create", "v"), ("network", "create", "-d", "macvlan", "n"), ("compose", "up", "-d"),
+    ],
+    ids=" ".join,
+)  # fmt: skip
+def test_commands_of_later_days_are_refused_by_name(engine: Daemon, words: tuple[str, ...]) -> None:
+    done = engine.tare(*words, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"tare: `tare {words[0]}")
+    assert "is not available yet" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        (("--restart=always",), "--restart always"),
+        (("--link", "web01:centos"), "--link"),
+        (("--volumes-from", "other"), "--volumes-from"),
+        (("-v", "/data"), "-v /data"),
+        (("-v", "clsn:/usr/share"), "-v clsn:/usr/share"),
+        (("--gpus", "all"), "--gpus"),
+    ],
+)
+def test_flags_of_later_days_are_refused_by_name(engine: Daemon, flags: tuple[str, ...], named: str) -> None:
+    for client in (engine.tare, engine.docker):
+        done = client("run", *flags, *NONE, "busybox", "true", check=False)
+        assert (done.returncode, done.stdout) == (125, "")
+        assert named in done.stderr and "not supported yet" in done.stderr
+    assert engine.tare("ps", "-aq").stdout == ""
+
+
+def test_a_typo_is_guessed_and_nonsense_is_not(engine: Daemon) -> None:
+    assert "did you mean `tare attach`?" in engine.tare("attack", "x", check=False).stderr
+    assert "did you mean" not in engine.tare("swarm", "init", check=False).stderr
+
+
+def test_completion_knows_what_is_there(engine: Daemon, running: str) -> None:
+    name = engine.tare("inspect", "-f", "{{.Name}}", running).stdout.strip().removeprefix("/")
+    for words, offered in (
+        (("stop", name[:3]), name),
+        (("run", "busy"), "busybox:latest"),
+        (("run", "--network", ""), "bridge host none"),
+    ):
+        line = " ".join(shlex.quote(word) for word in ("tare", *words))
+        word = f"COMP_WORDS=({line}); COMP_CWORD={len(words)}"
+        script = f'PATH={BIN}:$PATH; source {COMPLETION}; {word}; _tare; echo "${{COMPREPLY[@]}}"'
+        done = engine.run(["bash", "-c", script], check=True, input=None, timeout=60)
+        assert done.stdout.split() == offered.split(), done

@@ -12,7 +12,7 @@ from tare.cli.verb import Verb
 
 SHELLS = ("bash", "zsh", "fish")
 CONTAINERS = "env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'"
-IMAGES = "env TARE_NO_AUTOSTART=1 tare images --format '{{.Repository}}:{{.Tag}}'"
+IMAGES = "env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'"
 NETWORKS = "env TARE_NO_AUTOSTART=1 tare network ls --format '{{.Name}}'"
 MARK = "# Written by `tare completion {shell}`; see core/tare/cli/completion.py."
 
@@ -80,6 +80,9 @@ _tare() {{
     "") words="{first}"; flags="{_words(_visible(list(registry.GLOBALS)))}" ;;
 {groups}
 {chr(10).join(cases)}
+  esac
+  case "${{COMP_WORDS[COMP_CWORD-1]}}" in
+    --network|--net) names="{_escaped(NETWORKS)}" ;;
   esac
   case "$current" in
     -*) words="$flags" ;;
