@@ -78,6 +78,20 @@ def test_ports_on_a_network_that_has_none(engine: Daemon) -> None:
     assert (done.stdout, done.stderr) == ("fine\n", "WARNING: Published ports are discarded when using host network mode\n")
 
 
+def test_events_tell_who_joins_a_network(engine: Daemon) -> None:
+    id = engine.tare("create", *NONE, "busybox", "true").stdout.strip()
+    engine.tare("start", "-a", id)
+    engine.tare("rm", id)
+    engine.tare("run", "-d", *NONE, "busybox", "nosuchcommand", check=False)
+    for client in (engine.tare, engine.docker):
+        asked = ("events", "--since", "1m", "--until", "0s", "-f", "type=network", "-f", "network=none")
+        told = client(*asked, "--format", "{{.Action}} {{.Actor.Attributes.type}} {{.Actor.Attributes.container}}").stdout
+        lines = told.splitlines()
+        assert [line for line in lines if id in line] == [f"connect null {id}", f"disconnect null {id}"]
+        assert [line.split()[0] for line in lines[-2:]] == ["connect", "disconnect"]
+    engine.tare("rm", engine.tare("ps", "-aql").stdout.strip())
+
+
 def test_save_into_nowhere_names_what_was_typed(engine: Daemon, tmp_path: Path) -> None:
     target = tmp_path / "no" / "x.tar"
     done = engine.tare("save", "busybox", "-o", str(target), check=False)

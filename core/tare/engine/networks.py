@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 from tare.containers.container import Connection, Container
 from tare.containers.names import new_id
 from tare.drivers.network import Published, SupportsPublish
+from tare.engine.persist import publish
 from tare.errors import Conflict, Invalid, NotFound, TareError
 from tare.model.network import Attachment, Endpoint, Network, PortBinding, PortRequest
-from tare.networks.predefined import name_of
+from tare.networks.predefined import driver_shown, name_of
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -70,6 +71,8 @@ async def connect(engine: Engine, container: Container, undo: AsyncExitStack) ->
         container.last_bindings = published.bindings
     container.connections = {network.name: connection}
     undo.callback(container.connections.clear)
+    announce(engine, container, network, "connect")
+    undo.callback(announce, engine, container, network, "disconnect")
     engine.plugins.after("tare_after_network_attach", network=network, attachment=attachment)
     return (attachment,)
 
@@ -116,7 +119,14 @@ async def disconnect(engine: Engine, container: Container) -> None:
         if connection.bindings:
             engine.supervision.tell("release", {"owner": container.id})
         container.connections.pop(name, None)
+        announce(engine, container, network, "disconnect")
         engine.plugins.after("tare_after_network_detach", network=network, endpoint=connection.endpoint.id)
+
+
+def announce(engine: Engine, container: Container, network: Network, action: str) -> None:
+    """Publish a network event with the attributes that Docker gives it."""
+    attributes = {"container": container.id, "name": network.name, "type": driver_shown(network.driver)}
+    publish(engine, "network", action, network.id, attributes)
 
 
 def joined(engine: Engine, container: Container) -> Container:

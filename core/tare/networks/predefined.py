@@ -15,6 +15,11 @@ def predefined(name: str, created: str, instance: str) -> Network:
     return Network(id=id, name=name, driver=name, created=created)
 
 
+def driver_shown(driver: str) -> str:
+    """A driver's name in Docker's words, which call that of the network none ``null``."""
+    return "null" if driver == "none" else driver
+
+
 def name_of(mode: str) -> str:
     """The network that a mode names: ``default`` is the bridge; ``container:X`` is a kind of its own."""
     if mode in ("", "default"):

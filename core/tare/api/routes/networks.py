@@ -10,6 +10,7 @@ from tare.api.routes.filtering import has_label, truth
 from tare.api.shapes import networks as shapes
 from tare.errors import Invalid, Unsupported
 from tare.model.network import Network
+from tare.networks.predefined import driver_shown
 
 FILTERS = frozenset(("dangling", "driver", "id", "label", "name", "scope", "type"))
 PREDEFINED = ("bridge", "host", "none")
@@ -32,7 +33,7 @@ def _matches(call: Call, network: Network, name: str, text: str) -> bool:
     builtin = network.name in PREDEFINED
     match name:
         case "driver":
-            return shapes.driver(network) == text
+            return driver_shown(network.driver) == text
         case "id":
             return network.id.startswith(text)
         case "label":

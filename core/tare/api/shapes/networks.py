@@ -9,6 +9,7 @@ from typing import Any
 from tare.api.versions import Version
 from tare.containers.container import Container
 from tare.model.network import Network
+from tare.networks.predefined import driver_shown
 
 
 def summary(network: Network, version: Version) -> dict[str, Any]:
@@ -22,7 +23,7 @@ def summary(network: Network, version: Version) -> dict[str, Any]:
         "Id": network.id,
         "Created": network.created,
         "Scope": "local",
-        "Driver": driver(network),
+        "Driver": driver_shown(network.driver),
         "EnableIPv4": network.ipv4,
         "EnableIPv6": network.ipv6,
         "IPAM": {"Driver": "default", "Options": None, "Config": pools or None},
@@ -38,11 +39,6 @@ def summary(network: Network, version: Version) -> dict[str, Any]:
     if version < (1, 47):
         del shape["EnableIPv4"]
     return shape
-
-
-def driver(network: Network) -> str:
-    """The driver in Docker's words, which calls that of the network none ``null``."""
-    return "null" if network.driver == "none" else network.driver
 
 
 def inspect(network: Network, users: Iterable[Container], version: Version) -> dict[str, Any]:
