@@ -122,6 +122,12 @@ def joins(engine: Engine, container: Container) -> dict[str, ProcessRef]:
         target = engine.registry.find(ref).container
         if not target.running:
             raise Conflict(f"cannot join {kind} of a non running container: {target.id}", subject=ref, hint="start it first")
+        if kind == "ipc" and (target.config.ipc_mode or engine.settings.containers.ipc) != "shareable":
+            raise Conflict(
+                f"cannot join IPC of the container {target.name}: non-shareable IPC",
+                subject=ref,
+                hint=f"start {target.name} with --ipc shareable",
+            )
         found[kind] = target.process
     return found
 

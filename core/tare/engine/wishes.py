@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from ipaddress import IPv4Address, IPv6Address, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 from tare.drivers.network import SupportsPublish
@@ -158,6 +158,10 @@ async def check_network(engine: Engine, config: ContainerConfig) -> list[str]:
         _joining(engine, config)
         return []
     network = networks.find(engine, name_of(mode))
+    versions = {ip_network(subnet).version for subnet in network.subnets}
+    for text, version in ((config.address, 4), (config.address6, 6)):
+        if text and versions and version not in versions:
+            raise Invalid(f"network {network.name} has no IPv{version} subnet for the address {text}", subject=text)
     driver = await engine.roster.open("network", network.driver)
     if network.driver in ("host", "none") and (config.mac or config.address or config.address6):
         raise Invalid(

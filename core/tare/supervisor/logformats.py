@@ -133,8 +133,23 @@ class JsonLog(LogFile):
     def _append_lines(self, stream: int, texts: list[bytes]) -> None:
         if texts:
             tail = f',"stream":"{STREAMS[stream]}","time":"{timestamp(self._at)}"}}\n'
-            lines = [f'{{"log":{encode_basestring(text.decode(errors="replace"))}{tail}' for text in texts]
-            self._append(["".join(lines).encode()])
+            for lines in self._portions([f'{{"log":{encode_basestring(text.decode(errors="replace"))}{tail}' for text in texts]):
+                self._append([lines])
+
+    def _portions(self, lines: list[str]) -> Iterator[bytes]:
+        """As much at once as goes into one file: with a limit no file exceeds it by more than its last line."""
+        if not self.max_size:
+            yield "".join(lines).encode()
+            return
+        room = self.max_size - self._size
+        portion = b""
+        for line in lines:
+            portion += line.encode()
+            if len(portion) >= room > 0 or room <= 0 and len(portion) >= self.max_size:
+                yield portion
+                portion, room = b"", self.max_size
+        if portion:
+            yield portion
 
 
 def split_line(line: bytes) -> list[bytes]:

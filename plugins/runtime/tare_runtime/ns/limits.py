@@ -42,6 +42,8 @@ def version1(tree: Hierarchy, resources: Mapping[str, Any]) -> Settings:
     found: list[tuple[str, tuple[str, ...]]] = []
     for controller in tree.controllers:
         found.extend(_VERSION_1.get(controller, _nothing)(resources))
+    if ("blockIO" in resources) and os.path.exists(f"{tree.path}/blkio.bfq.io_serviced"):
+        found = [(_BFQ.get(file, file), values) for file, values in found]
     return tuple(found)
 
 
@@ -158,6 +160,9 @@ def _devices(resources: Mapping[str, Any]) -> Settings:
             found.append((file, (rule,)))
     return tuple(found)
 
+
+_BFQ = {"blkio.weight": "blkio.bfq.weight"}
+"""Since CFQ has gone (5.0) the weight belongs to the scheduler BFQ, which calls it so and does not show it at the root."""
 
 _VERSION_1 = {
     "memory": _memory,
