@@ -67,7 +67,7 @@ RUNS: list[tuple[list[str], int, str]] = [
     (["--cpuset-mems", "700", "busybox", "true"], 125, "not available - requested 700"),
     (["--ulimit", "words=1", "busybox", "true"], 125, "invalid ulimit type: words"),
     (["--ulimit", "nofile=2:1", "busybox", "true"], 125, "2 > 1"),
-    (["--sysctl", "words=1", "busybox", "true"], 125, "is not allowed"),
+    (["--sysctl", "words=1", "busybox", "true"], 125, "is not allowed|is not whitelisted"),
     (["--sysctl", "kernel.msgmax=words", "busybox", "true"], 125, "kernel.msgmax"),
     (["--device", "/etc/passwd", "busybox", "true"], 125, "not a device node"),
     (["--shm-size", "-1", "busybox", "true"], 125, "-1"),
@@ -82,7 +82,7 @@ RUNS: list[tuple[list[str], int, str]] = [
     (["--oom-score-adj", "5000", "busybox", "true"], 125, "[-1000, 1000]"),
     (["--add-host", "name", "busybox", "true"], 125, "bad format for"),
     (["--add-host", "name:words", "busybox", "true"], 125, 'invalid IP address in add-host: "words"'),
-    (["--dns", "words", "busybox", "true"], 125, "IP address is not correctly formatted: words"),
+    (["--dns", "words", "busybox", "true"], 125, "IP address is not correctly formatted: words|words is not an ip address"),
     (["--mac-address", "words", "busybox", "true"], 125, "mac"),
     (["--label-file", "/no/such", "busybox", "true"], 125, "/no/such"),
     (["--platform", "linux/arm64" if "x86" in os.uname().machine else "linux/amd64", "busybox", "true"], 125, "this host is"),
@@ -100,7 +100,11 @@ RUNS: list[tuple[list[str], int, str]] = [
     (["--no-such-flag", "busybox", "true"], 125, "unknown flag: --no-such-flag"),
     (["--hostname", "h" * 64, "busybox", "true"], 125, "invalid hostname"),
 ]
-"""(arguments after ``run --rm``, exit code, what stderr says)."""
+"""(arguments after ``run --rm``, exit code, what stderr says; after a bar what an old docker says by itself)."""
+
+
+def says(stderr: str, text: str) -> bool:
+    return any(one in stderr for one in text.split("|"))
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -115,7 +119,7 @@ def test_runs_that_cannot_be(engine: Daemon, client: str, words: list[str], code
     with nothing_more(engine):
         done = getattr(engine, client)("run", "--rm", *words, check=False)
     assert done.returncode == code, done.stderr
-    assert text.lower() in done.stderr.lower()
+    assert says(done.stderr.lower(), text.lower())
     assert "Traceback" not in done.stderr and "in the daemon" not in done.stderr
     if client == "docker":
         assert "Error waiting for container" not in done.stderr
@@ -200,7 +204,7 @@ VERBS: list[tuple[list[str], int, str]] = [
     (["events", "--since", "words", "--until", "1"], 1, "words"),
     (["events", "--filter", "words=1", "--until", "1"], 1, "invalid filter 'words'"),
     (["network", "ls", "--filter", "words=1"], 1, "invalid filter 'words'"),
-    (["network", "inspect", "no-such"], 1, "network no-such not found"),
+    (["network", "inspect", "no-such"], 1, "network no-such not found|No such network: no-such"),
     (["image", "inspect", "no-such"], 1, "No such image: no-such"),
     (["image", "prune", "-f", "--filter", "words=1"], 1, "invalid filter 'words'"),
     (["container", "prune", "-f", "--filter", "until=words"], 1, "words"),
@@ -223,8 +227,10 @@ VERBS: list[tuple[list[str], int, str]] = [
 def test_verbs_that_cannot_be(engine: Daemon, two: None, client: str, words: list[str], code: int, text: str) -> None:
     with nothing_more(engine):
         done = getattr(engine, client)(*words, check=False)
+    if client == "docker" and done.stderr.startswith("unknown shorthand flag"):
+        pytest.skip("a flag of a later client")
     assert done.returncode == code, done.stderr
-    assert text in done.stderr
+    assert says(done.stderr, text)
     assert "Traceback" not in done.stderr and "in the daemon" not in done.stderr
 
 
