@@ -59,6 +59,7 @@ async def adopt(engine: Engine, hello: Mapping[str, Any], running: Mapping[str, 
     """``hello`` is the supervisor's answer, ``running`` what ``seen_running`` said before it was asked."""
     processes = hello["processes"]
     await engine.spares.adopt(processes)
+    engine.supervision.go_on()
     alive: dict[str, dict[str, Any]] = {}
     for process in processes:
         if process["exec"]:

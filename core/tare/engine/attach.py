@@ -42,7 +42,7 @@ def check(engine: Engine, ref: str) -> Container:
         raise Conflict(f"Container {ref} is paused, unpause the container before attach", subject=ref)
     if engine.spares.lost(container.id):
         raise Conflict(
-            f"the streams of container {ref} are lost: the supervisor that held them was killed, and the daemon with it",
+            f"the streams of container {container.name} are lost: supervisor and daemon were killed at once",
             subject=ref,
             hint="it runs on; restart it to attach again",
         )

@@ -151,6 +151,9 @@ class Engine:
     async def resize(self, ref: str, rows: int, columns: int) -> None:
         await attach.resize(self, ref, rows, columns)
 
+    def attach_check(self, ref: str) -> None:
+        attach.check(self, ref)
+
     async def attach(self, ref: str, conn: socket.socket, options: AttachOptions) -> None:
         await attach.attach(self, ref, conn, options)
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import os
 import socket
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,14 @@ log = logging.getLogger(__name__)
 Body = dict[str, Any]
 
 STOP_DEADLINE = 10.0
+
+
+FIRST = ("hello", "resume")
+"""What a new supervisor hears before anything else: who wants to attach or resize needs the streams to be there."""
+AGAIN = ("clean", "forget")
+"""What is told once more to a supervisor whose predecessor may have died with it in hand. Twice does no harm."""
+RECENT = 1.0
+"""Seconds in which it may have been in hand."""
 
 
 class Supervision:
@@ -34,30 +43,34 @@ class Supervision:
         self._asked: dict[int, asyncio.Future[Body]] = {}
         self._received: dict[int, list[int]] = {}
         self._queue: list[tuple[str, int, Body, list[int]]] = []
+        self._told: deque[tuple[float, str, Body]] = deque()
         self._closed = False
+        self._ready = False
         self._gone = asyncio.Event()
         self.pid = 0
 
     async def connect(self) -> Body:
-        """Connect (starting a supervisor if none runs) and say hello. Returns its answer. Raises TareError, OSError."""
+        """Connect (starting a supervisor if none runs) and say hello. Returns its answer; everything but ``resume`` waits until
+        ``go_on``. Raises TareError, OSError."""
         sock = await asyncio.to_thread(spawn.connect_or_spawn, str(self._exec_root))
         sock.setblocking(False)
         self._sock = sock
+        self._ready = False
         self._gone.clear()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(sock, self._readable)
-        waiting, self._queue = self._queue, []
-        greeting = self.ask("hello", {"versions": [messages.OLDEST, messages.VERSION], "pid": os.getpid()})
-        self._queue += waiting
-        if self._queue:
-            loop.add_writer(sock, self._writable)
+        asyncio.get_running_loop().add_reader(sock, self._readable)
         try:
-            hello = await greeting
+            hello = await self.ask("hello", {"versions": [messages.OLDEST, messages.VERSION], "pid": os.getpid()})
         except TareError:
             self._drop()
             raise
         self.pid = int(hello["pid"])
         return hello
+
+    def go_on(self) -> None:
+        """The supervisor has everything that it must have first."""
+        self._ready = True
+        if self._sock is not None and self._queue:
+            asyncio.get_running_loop().add_writer(self._sock, self._writable)
 
     def ask(
         self, kind: str, body: Body, fds: Sequence[int] = (), received: list[int] | None = None
@@ -76,8 +89,7 @@ class Supervision:
         try:
             self._send(kind, self._serial, body, fds)
         except OSError as error:
-            del self._asked[self._serial]
-            future.set_exception(Unavailable(f"the supervisor cannot be reached: {error.strerror}"))
+            self._fail(self._serial, Unavailable(f"the supervisor cannot be reached: {error.strerror}"))
         return future
 
     def tell(self, kind: str, body: Body, fds: Sequence[int] = ()) -> None:
@@ -85,25 +97,37 @@ class Supervision:
         after it."""
         if self._sock is None and self._closed:
             return
+        if kind in AGAIN:
+            self._recent().append((asyncio.get_running_loop().time(), kind, body))
         try:
             self._send(kind, 0, body, fds)
         except OSError as error:
             log.warning("supervisor: %s: %s", kind, error)
 
+    def _recent(self) -> deque[tuple[float, str, Body]]:
+        limit = asyncio.get_running_loop().time() - RECENT
+        while self._told and self._told[0][0] < limit:
+            self._told.popleft()
+        return self._told
+
     def _send(self, kind: str, serial: int, body: Body, fds: Sequence[int] = ()) -> None:
         """Now, or when the supervisor reads again, or to the next one."""
-        if not self._queue and self._sock is not None:
+        first = kind in FIRST
+        if self._sock is not None and (first or (self._ready and not self._queue)):
             try:
                 messages.send(self._sock, kind, serial, body, list(fds))
                 return
             except (BlockingIOError, BrokenPipeError, ConnectionResetError):
+                if first:
+                    raise
                 # Without a peer the writer soon finds out, and then it waits for the next.
                 asyncio.get_running_loop().add_writer(self._sock, self._writable)
         self._queue.append((kind, serial, body, [os.dup(fd) for fd in fds]))
 
     def refuse(self, why: str) -> None:
-        """There is no supervisor for the time being: whoever waits for one is told so."""
-        queue, self._queue = self._queue, []
+        """There is no supervisor for the time being: whoever waits for one is told so. What nobody waits for stays."""
+        queue = self._queue
+        self._queue = [waiting for waiting in queue if not (waiting[1] or waiting[3])]
         for _kind, serial, _body, fds in queue:
             self._fail(serial, Unavailable(f"there is no supervisor: {why}", hint="it is being started; try again"))
             for fd in fds:
@@ -165,6 +189,8 @@ class Supervision:
         if self._closed:
             self.refuse("the daemon is going down")
         elif known:
+            self._queue[:0] = [(kind, 0, body, []) for _at, kind, body in self._recent()]
+            self._told.clear()
             self._on_lost()
 
     def _drop(self) -> None:
@@ -176,7 +202,6 @@ class Supervision:
         self._sock.close()
         self._sock = None
         self._gone.set()
-        self._queue = [waiting for waiting in self._queue if waiting[0] != "hello"]
         for serial in self._asked.keys() - {waiting[1] for waiting in self._queue}:
             self._fail(serial, Unavailable("the supervisor has gone away", hint="it is being restarted; try again"))
 
@@ -189,6 +214,7 @@ class Supervision:
     async def leave(self) -> None:
         """Leave; the supervisor and every container go on. With no container to look after it ends as well."""
         self._closed = True
+        self.go_on()
         try:
             async with asyncio.timeout(STOP_DEADLINE):
                 await self.ask("stop", {})

@@ -112,6 +112,12 @@ class JsonLog(LogFile):
         self._held: dict[int, bytes] = {}
         self._at = 0
 
+    def _open(self) -> None:
+        super()._open()
+        # What a crash left half written must not spoil the line after it.
+        if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
+            self._size += os.write(self._fd, b"\n")
+
     def write(self, stream: int, at: int, data: memoryview) -> None:
         self._at = at
         *lines, rest = (self._held.pop(stream, b"") + data).split(b"\n")

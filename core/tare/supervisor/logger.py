@@ -27,12 +27,12 @@ class Logger:
     """Open logs by number."""
 
     def __init__(self) -> None:
-        self._logs: dict[int, LogFile] = {}
+        self.logs: dict[int, LogFile] = {}
         self._troubled: set[int] = set()
 
     def write(self, number: int, stream: int, at: int, data: memoryview) -> None:
         """Log a chunk. A file that cannot be written (a full disk) loses it: the first loss and the recovery are noted."""
-        log = self._logs.get(number)
+        log = self.logs.get(number)
         if log is None:
             return
         try:
@@ -50,18 +50,18 @@ class Logger:
 
     def open(self, body: Body) -> None:
         """``open``; told twice when a logger is started again."""
-        if body["log"] in self._logs:
+        if body["log"] in self.logs:
             return
         wanted = FORMATS[body["driver"]]
         try:
-            self._logs[body["log"]] = wanted(body["path"], body["max_size"], body["max_file"])
+            self.logs[body["log"]] = wanted(body["path"], body["max_size"], body["max_file"])
         except OSError as error:
             note(f"logger: {body['path']}: {error.strerror}; nothing is logged")
 
-    def close(self, body: Body) -> None:
-        """``close``."""
-        log = self._logs.pop(body["log"], None)
-        self._troubled.discard(body["log"])
+    def close(self, number: int) -> None:
+        """``close``: write what was held back."""
+        log = self.logs.pop(number, None)
+        self._troubled.discard(number)
         if log is not None:
             try:
                 log.close()
@@ -88,8 +88,10 @@ def main(arguments: list[str]) -> None:
             if kind == "open":
                 logger.open(body)
             elif kind == "close":
-                logger.close(body)
+                logger.close(body["log"])
             if serial:
                 messages.send(sock, "ok", serial, {})
         except Exception:
             report()
+    for number in list(logger.logs):
+        logger.close(number)

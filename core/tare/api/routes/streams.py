@@ -13,14 +13,13 @@ from tare.api.shapes.create import console_size
 from tare.api.shapes.members import Members
 from tare.engine.attach import detach_keys
 from tare.engine.values import AttachOptions
-from tare.errors import Conflict, Invalid, TareError
+from tare.errors import Invalid, TareError
 from tare.model.container import Exec
 
 
 async def attach(call: Call) -> Hijacked:
     container = call.engine.container(call.ref)
-    if container.state.status == "paused":
-        raise Conflict(f"Container {call.ref} is paused, unpause the container before attach", subject=call.ref)
+    call.engine.attach_check(call.ref)
     tty = container.config.tty
     wanted = {name: call.flag(name) for name in ("stdin", "stdout", "stderr", "stream", "logs")}
     keys = call.text("detachKeys")

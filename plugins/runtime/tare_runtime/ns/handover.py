@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 import os
 import resource
+import select
 import signal
 import stat
 
@@ -61,6 +62,8 @@ def hand_over(process: dict[str, Any], fds: dict[str, Any], terminal: int = -1, 
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
     os.umask(process["umask"])
+    if _forsaken(report):
+        os._exit(125)
     _execute(process["args"], environment)
 
 
@@ -140,6 +143,14 @@ def _become(process: dict[str, Any], identity: Identity) -> None:
             capabilities.set_ambient(ambient, last)
     except OSError as error:
         raise failed(stage, f"applying the container's {stage}", error) from None
+
+
+def _forsaken(report: int) -> bool:
+    """Whether nobody listens any more: the start was given up, or the supervisor was killed before it knew of this process.
+    Nobody would ever look after what is executed now."""
+    poll = select.poll()
+    poll.register(report, 0)
+    return bool(poll.poll(0))
 
 
 def _execute(arguments: list[bytes], environment: dict[bytes, bytes]) -> NoReturn:
