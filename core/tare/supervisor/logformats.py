@@ -22,7 +22,7 @@ from _json import encode_basestring
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 HEAD = struct.Struct("<BBxxIQ")
 TAIL = struct.Struct("<I")

@@ -5,6 +5,7 @@ Runs in the daemon, when it plans. Each translation goes through the same member
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
