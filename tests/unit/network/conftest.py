@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import dataclasses
 import json
 import os
@@ -19,6 +20,7 @@ from tare.drivers.registration import DriverContext
 from tare.linux import devices, links
 from tare.model.network import Attachment, Endpoint, Network, PortBinding, PortRequest
 from tare_network.bridge.driver import Bridge
+from tests.conftest import CLONE_NEWNET
 from tests.integration.conftest import wait_for
 
 INSTANCE = "0de57ed0"
@@ -155,6 +157,19 @@ def ask(address: str, port: int, protocol: str = "tcp", source: Namespace | None
 def rules() -> str:
     """Everybody's rules, without the counts of packets."""
     return subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def separate_network() -> Iterator[None]:
+    """A network namespace for one test, for what cannot be taken back: tables of iptables-legacy, a dockerd's rules."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    libc = ctypes.CDLL(None, use_errno=True)
+    with open("/proc/self/ns/net") as suite:
+        assert libc.unshare(CLONE_NEWNET) == 0
+        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+        yield
+        assert libc.setns(suite.fileno(), CLONE_NEWNET) == 0
 
 
 @pytest.fixture

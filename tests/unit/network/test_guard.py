@@ -28,4 +28,3 @@ def test_it_ends_although_a_process_forked_meanwhile_has_its_descriptors() -> No
         closing.join()
         os.close(watch)
         os.close(changes)
-

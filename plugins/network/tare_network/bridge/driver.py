@@ -27,6 +27,8 @@ from tare_network.bridge.subnets import Subnet, complete
 PORTS = 1023
 """Ports of one bridge (BR_MAX_PORTS in net/bridge/br_private.h, less the one that is never given)."""
 
+IN_THE_WAY = "containers cannot reach the outside, nor their ports be reached: "
+
 FLOWS = 256
 """UDP ports of one container whose earlier flows are redirected: looking for them takes half a millisecond each."""
 
@@ -41,7 +43,6 @@ class Bridge:
         self._places: dict[str, Place] = {}
         self._where: dict[str, Place] = {}
         self._names: set[str] = set()
-        self._obstacles: list[str] = []
         self._guard: Guard | None = None
         self._firewall = Firewall(context.instance, context.options)
         self._ports = Ports(self._firewall.versions, forward=bool(context.options.get("userland-proxy", True)))
@@ -51,7 +52,10 @@ class Bridge:
 
     def status(self) -> Sequence[tuple[str, str]]:
         lines = [(f"network {place.segment.network.name}", self._line(place)) for place in self._places.values()]
-        return [*lines, *(("warning", obstacle) for obstacle in self._obstacles)]
+        return [*lines, *(("warning", warning) for warning in self.warnings())]
+
+    def warnings(self) -> Sequence[str]:
+        return [IN_THE_WAY + obstacle for obstacle in self._firewall.obstacles]
 
     def prompt(self, method: str, *args: object) -> bool:
         """Addresses are counted in memory; only who needs one that is still leaving waits, and who touches the firewall."""
@@ -59,6 +63,8 @@ class Bridge:
             case "reserve", (Endpoint() as endpoint,):
                 place = self._places.get(endpoint.network.id)
                 return place is not None and all(pool.roomy for pool in place.pools)
+            case "warnings", ():
+                return True
             case "release", (str() as id,):
                 place = self._where.get(id)
                 return place is None or id not in place.bindings
@@ -312,12 +318,9 @@ class Bridge:
                 self._firewall.withdraw()
 
     def _look_around(self) -> None:
-        """Say what is new among the things that stand in the way."""
-        found = self._firewall.obstacles()
-        for line in found:
-            if line not in self._obstacles:
-                self._context.log(f"containers cannot reach the outside, nor their ports be reached: {line}")
-        self._obstacles = found
+        """In the guard's thread or the driver's own: say what is new among the things that stand in the way."""
+        for obstacle in self._firewall.look_around():
+            self._context.log(IN_THE_WAY + obstacle)
 
     def _restore(self) -> None:
         """In the guard's thread: others have changed the host's rules."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from tare.errors import Unavailable, Unsupported
-from tare.linux.nft import INET, Changes, Element, Elements, Nftables
+from tare.linux.nft import INET, Changes, Element, Elements, Nftables, chains
 from tare_network.bridge import foreign, rules
 from tare_network.bridge.segment import Segment
 
@@ -27,22 +27,27 @@ class Firewall:
         self._lock = threading.RLock()
         self._members: dict[str, list[str]] = {}
         self._wanted: dict[str, dict[bytes, bytes]] = {f"{name}{v}": {} for name in MAPS for v in self.versions}
+        self._versions_used: set[int] = set()
         self._elements: Elements | None = None
         self._changes: Changes | None = None
         self._nft: Nftables | None = None
         self._rules = 0
+        self.obstacles: tuple[str, ...] = ()
+        """What of others stood in the way when we last looked around, each with its cure."""
 
     @property
     def active(self) -> bool:
         """False when the configuration forbids rules."""
         return bool(self.versions)
 
-    def arrange(self, segments: Iterable[Segment], outer: Iterable[str]) -> None:
+    def arrange(self, segments: Collection[Segment], outer: Iterable[str]) -> None:
         """Have the table there, with these networks. Raises Unsupported without nftables, Unavailable when it refuses."""
         if not self.active:
             return
         with self._lock:
-            self._members = rules.members(segments, outer, self.versions)
+            self._versions_used = {subnet.version for made in segments for subnet in made.subnets}
+            neighbours = foreign.neighbours(self._library(), {made.device for made in segments}, chains())
+            self._members = rules.members(segments, outer, neighbours, self.versions)
             if not self._whole():
                 self._make()
             else:
@@ -50,8 +55,9 @@ class Firewall:
 
     def want(self, elements: Iterable[Element]) -> None:
         """These belong to us; ``synchronize`` puts them there."""
-        for name, key, data in elements:
-            self._wanted[name][key] = data
+        with self._lock:
+            for name, key, data in elements:
+                self._wanted[name][key] = data
 
     def publish(self, elements: Sequence[Element]) -> None:
         """Add elements in one transaction."""
@@ -110,14 +116,26 @@ class Firewall:
                         return f"an element of map {name} in table inet {self.table}"
         return ""
 
-    def obstacles(self) -> list[str]:
-        """Ask for passage where others drop forwarded packets; what stands in the way nevertheless, with its cure."""
+    def look_around(self) -> list[str]:
+        """See what others have made of the host: ask for passage where they drop forwarded packets, keep off their
+        containers, note what stands in the way nevertheless. Returns what of that is new."""
         if not self.active:
             return []
         with self._lock:
-            devices = [name.strip('"') for name in self._members.get("bridges", ())]
-            permitted = foreign.permit(self._library(), self._mark, devices)
-            return foreign.obstacles(self.table, devices, permitted)
+            present = chains()
+            mine = [name.strip('"') for name in self._members.get("bridges", ())]
+            self._keep_off(foreign.neighbours(self._library(), mine, present))
+            permitted = foreign.permit(self._library(), self._mark, mine, present)
+            found = foreign.obstacles(self._library(), self.table, mine, self._versions_used, present, permitted=permitted)
+            fresh = [line for line in found if line not in self.obstacles]
+            self.obstacles = tuple(found)
+            return fresh
+
+    def _keep_off(self, neighbours: Iterable[str]) -> None:
+        members = {"neighbours": rules.names(neighbours)}
+        if self._members.get("neighbours") != members["neighbours"]:
+            self._members |= members
+            self._run(rules.membership(self.table, members))
 
     def withdraw(self) -> None:
         """Take back what was put into tables of others."""
@@ -170,7 +188,12 @@ class Firewall:
 
     def _library(self) -> Nftables:
         if self._nft is None:
-            self._nft = Nftables()
+            try:
+                self._nft = Nftables()
+            except FileNotFoundError as error:
+                raise Unsupported(
+                    "nftables is not installed", subject="libnftables.so.1", hint="apt-get install nftables"
+                ) from error
         return self._nft
 
     def _open(self) -> Elements:
@@ -197,8 +220,6 @@ class Firewall:
     def _run(self, commands: str) -> None:
         try:
             self._library().run(commands)
-        except FileNotFoundError as error:
-            raise Unsupported("nftables is not installed", subject="libnftables.so.1", hint="apt-get install nftables") from error
         except OSError as error:
             raise Unavailable(f"the packet filter cannot be set up: {error.strerror}", subject=self.table) from error
 

@@ -17,6 +17,7 @@ _SETS = """\
   set internal { type ifname; }
   set together { type ifname . ifname; }
   set outer { type ifname; }
+  set neighbours { type ifname; }
 """
 
 _FAMILY_SETS = """\
@@ -100,6 +101,8 @@ def _body(versions: list[int], *, direct: bool) -> str:
         "    iifname @internal drop\n"
         "    oifname @internal drop\n"
         "    oifname @bridges jump incoming\n"
+        # Another engine may have to let us pass before it asks its own rules: what it has not published stays its own.
+        "    iifname @bridges oifname @neighbours jump incoming\n"
         "    iifname @outer oifname @outer ct state new drop\n  }\n"
         "  chain incoming {\n"
         "    ip saddr 127.0.0.0/8 drop\n"
@@ -114,9 +117,17 @@ def _filled(text: str, words: Mapping[str, str]) -> str:
     return text
 
 
-def members(segments: Iterable[Segment], outer: Iterable[str], versions: list[int]) -> dict[str, list[str]]:
+def names(devices: Iterable[str]) -> list[str]:
+    """Devices as elements of a set, as nft(8) writes them."""
+    return [f'"{device}"' for device in devices]
+
+
+def members(
+    segments: Iterable[Segment], outer: Iterable[str], neighbours: Iterable[str], versions: list[int]
+) -> dict[str, list[str]]:
     """The elements of the sets that describe networks, as nft(8) writes them."""
-    found: dict[str, list[str]] = {"bridges": [], "internal": [], "together": [], "outer": [f'"{name}"' for name in outer]}
+    found: dict[str, list[str]] = {"bridges": [], "internal": [], "together": []}
+    found |= {"outer": names(outer), "neighbours": names(neighbours)}
     found |= {f"{name}{version}": [] for name in ("subnets", "masqueraded") for version in versions}
     for segment in segments:
         device = f'"{segment.device}"'
