@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import subprocess
+from collections.abc import Callable
 
 import pytest
 
@@ -127,3 +128,23 @@ def test_failed_starts_and_many_runs_leave_no_link_behind(engine: Daemon) -> Non
         engine.tare("run", "--rm", "busybox", "true")
         assert engine.tare("run", "--rm", "busybox", "no-such-command", check=False).returncode == 127
     wait_for(lambda: links() <= before, "the kernel to take the links away")
+
+
+def test_run_warns_of_what_is_in_the_way_and_names_the_cure(engine: Daemon) -> None:
+    def run(client: Callable[..., subprocess.CompletedProcess[str]]) -> str:
+        return client("run", "--rm", "busybox", "true").stderr
+
+    engine.tare("run", "--rm", "busybox", "true")
+    drop = "table inet wall { chain forward { type filter hook forward priority 0; policy drop; }; }"
+    subprocess.run(["nft", "-f", "-"], input=drop, text=True, check=True)
+    try:
+        wait_for(lambda: "chain forward of table inet wall drops" in run(engine.tare), "the warning")
+        shown = run(engine.tare)
+        assert shown == run(engine.docker)
+        assert shown.startswith("WARNING: containers cannot reach the outside") and "nft insert rule inet wall forward" in shown
+        assert engine.tare("run", "--rm", "--network", "none", "busybox", "true").stderr == ""
+        assert engine.tare("run", "--rm", "--network", "host", "busybox", "true").stderr == ""
+        assert shown.removeprefix("WARNING: ").strip() in engine.tare("info").stdout
+    finally:
+        subprocess.run(["nft", "delete", "table", "inet", "wall"], check=True)
+    wait_for(lambda: run(engine.tare) == "", "the warning to end")

@@ -84,6 +84,15 @@ class SupportsPublish(Protocol):
 
 
 @runtime_checkable
+class SupportsWarnings(Protocol):
+    """It knows of things on the host that its containers' packets meet (NW-19)."""
+
+    def warnings(self) -> Sequence[str]:
+        """What stands in the way of every container, each with its cure, as last seen. Asked when a container is created:
+        looks at nothing and never waits."""
+
+
+@runtime_checkable
 class SupportsExplain(Protocol):
     """It can say why a port is reachable (NW-45)."""
 

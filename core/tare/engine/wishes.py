@@ -6,7 +6,7 @@ import os
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from tare.drivers.network import SupportsPublish
+from tare.drivers.network import SupportsPublish, SupportsWarnings
 from tare.engine import files, kill, networks
 from tare.errors import Invalid, NotFound
 from tare.model.container import ContainerConfig, Limits
@@ -167,12 +167,15 @@ async def check_network(engine: Engine, config: ContainerConfig) -> list[str]:
         raise Invalid(
             f"conflicting options: an address and the {network.driver} network mode", subject=mode, hint="leave one of them out"
         )
+    warnings: list[str] = []
+    if driver.supports(SupportsWarnings):
+        warnings += await driver.call("warnings")
     if not (config.ports or config.publish_all) or driver.supports(SupportsPublish):
-        return []
+        return warnings
     if network.driver == "host":
-        return ["Published ports are discarded when using host network mode"]
+        return [*warnings, "Published ports are discarded when using host network mode"]
     if network.driver == "none":
-        return []
+        return warnings
     raise Invalid(
         f"the network driver {driver.name} cannot publish ports", subject=mode, hint="leave -p out or use another network"
     )
