@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,7 +36,7 @@ def arguments() -> argparse.Namespace:
         "--work", type=Path, default=Path("/var/tmp/tare-bench"), help="a folder to make and remove (%(default)s)"
     )
     parser.add_argument("--disk", default="8G", help="size of the file system, which is sparse (%(default)s)")
-    parser.add_argument("--tare", default=_beside("tare"), help="tare's client (%(default)s)")
+    parser.add_argument("--tare", help="tare's client (a launcher, as contrib/try writes one, for the package of this interpreter)")
     parser.add_argument("--tared", default=_beside("tared"), help="tare's daemon (%(default)s)")
     parser.add_argument("--json", type=Path, help="write every sample there")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
@@ -45,6 +46,11 @@ def arguments() -> argparse.Namespace:
 def _beside(name: str) -> str | None:
     here = Path(sys.executable).parent / name
     return str(here) if here.exists() else shutil.which(name)
+
+
+def _launcher(path: Path) -> str | None:
+    written = subprocess.run([sys.executable, "-m", "tare.cli.launcher", str(path)], capture_output=True)
+    return None if written.returncode else str(path)
 
 
 def chosen(text: str, known: tuple[str, ...]) -> list[str]:
@@ -57,9 +63,10 @@ def chosen(text: str, known: tuple[str, ...]) -> list[str]:
 
 def make(name: str, ground: Ground, options: argparse.Namespace) -> Peer:
     if name == "tare":
-        if not options.tare or not options.tared:
+        client = options.tare or _launcher(ground.path / "tare-launcher") or _beside("tare")
+        if not client or not options.tared:
             raise SystemExit("bench: tare is not installed; say where with --tare and --tared")
-        return Tare(ground, options.tare, options.tared)
+        return Tare(ground, client, options.tared)
     return {"docker": Docker, "podman": Podman, "bwrap": Bubblewrap}[name](ground)
 
 
