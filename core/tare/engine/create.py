@@ -47,7 +47,7 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
     env = merge.environment(config, image.config)
     log = engine.settings.containers.log
     log_driver, log_options = logging.choose(config.log_driver, config.log_options, log.driver, log.opts)
-    warnings = wishes.check(config)
+    warnings = wishes.check(config) + wishes.unheard(image.config)
     storage = await engine.roster.open("storage", config.storage_driver or engine.default_storage)
     runtime = await engine.roster.open("runtime", config.runtime or engine.settings.runtime.default)
     if config.storage_options and not storage.supports(SupportsQuota):

@@ -10,6 +10,7 @@ from tare.drivers.network import SupportsPublish, SupportsWarnings
 from tare.engine import files, kill, networks
 from tare.errors import Invalid, NotFound
 from tare.model.container import ContainerConfig, Limits
+from tare.model.image import ImageConfig
 from tare.networks.predefined import name_of
 
 if TYPE_CHECKING:
@@ -45,6 +46,17 @@ def check(config: ContainerConfig) -> list[str]:
     if config.limits != Limits():
         _limits(config.limits)
     return []
+
+
+def unheard(image: ImageConfig) -> list[str]:
+    """Warnings of what an image asks for and does not get yet."""
+    warnings = []
+    if image.volumes:
+        warnings.append(f"volumes are not supported yet: {', '.join(image.volumes)} of the image are kept in the container itself")
+    test = (image.healthcheck or {}).get("Test")
+    if test and test != ["NONE"]:
+        warnings.append("health checks are not supported yet: the image's own does not run")
+    return warnings
 
 
 def _modes(config: ContainerConfig) -> None:
