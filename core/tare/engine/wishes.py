@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tare.errors import Invalid, NotFound
 from tare.model.container import ContainerConfig, Limits
 from tare.model.image import ImageConfig
 from tare.networks.predefined import name_of
+from tare.oci import capabilities
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -45,7 +47,22 @@ def check(config: ContainerConfig) -> list[str]:
         _mac(config.mac)
     if config.limits != Limits():
         _limits(config.limits)
-    return []
+    return _out_of_reach(config)
+
+
+def _out_of_reach(config: ContainerConfig) -> list[str]:
+    """Warnings of what the kernel refuses an engine without CAP_SYS_RESOURCE (setrlimit(2), proc_pid_oom_score_adj(5))."""
+    if not (config.ulimits or config.oom_score_adj < 0) or "CAP_SYS_RESOURCE" in capabilities.bounding():
+        return []
+    warnings = []
+    for wish in config.ulimits:
+        number = getattr(resource, f"RLIMIT_{wish.name.upper()}", None)
+        most = resource.getrlimit(number)[1] if number is not None else resource.RLIM_INFINITY
+        if most != resource.RLIM_INFINITY and not 0 <= wish.hard <= most:
+            warnings.append(f"ulimit {wish.name}={wish.soft}:{wish.hard} is above what this host lets the engine give: {most} is used")
+    if config.oom_score_adj < 0:
+        warnings.append(f"oom-score-adj {config.oom_score_adj} is lower than this host lets the engine set; it is left as it is")
+    return warnings
 
 
 def unheard(image: ImageConfig) -> list[str]:
