@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
         "--work", type=Path, default=Path("/var/tmp/tare-bench"), help="a folder to make and remove (%(default)s)"
     )
     parser.add_argument("--disk", default="8G", help="size of the file system, which is sparse (%(default)s)")
-    parser.add_argument("--tare", help="tare's client (a launcher, as contrib/try writes one, for the package of this interpreter)")
+    parser.add_argument("--tare", help="tare's client (a launcher, as contrib/try writes one, for this interpreter's package)")
     parser.add_argument("--tared", default=_beside("tared"), help="tare's daemon (%(default)s)")
     parser.add_argument("--json", type=Path, help="write every sample there")
     parser.add_argument("--check", action="store_true", help="exit 1 when a bar is missed")
