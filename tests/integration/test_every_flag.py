@@ -346,3 +346,9 @@ def test_a_terminal_of_its_own_size(engine: Daemon) -> None:
         env=engine.environment(), stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stdout == b"terminal\r\n"
+
+
+def test_more_than_the_host_gives_is_said(engine: Daemon) -> None:
+    """Where the engine may not raise limits the container starts with what there is, and the user hears of it."""
+    done = engine.tare(*RUN_NONE, "--ulimit", "nofile=999999:999999", "busybox", "sh", "-c", "ulimit -n")
+    assert done.stdout == "999999\n" or f"{done.stdout.strip()} is used" in done.stderr
