@@ -78,13 +78,17 @@ def join(wanted: list[tuple[str, int, int, int]]) -> None:
     """Enter namespaces of running processes: (path, CLONE_NEW* kind, pid, start time or 0) each. Raises Failure when the
     process is not the one that was meant."""
     opened = []
-    for path, kind, pid, started in wanted:
-        try:
+    path = ""
+    try:
+        for path, kind, _pid, _started in wanted:
             opened.append((os.open(path, os.O_RDONLY | os.O_CLOEXEC), kind))
-            if started and start_time(pid) != started:
+        # Who is still there when all are open was there all the time.
+        for pid, started in {(pid, started) for _path, _kind, pid, started in wanted if started}:
+            path = f"/proc/{pid}"
+            if start_time(pid) != started:
                 raise ProcessLookupError(errno.ESRCH, os.strerror(errno.ESRCH), path)
-        except OSError as error:
-            raise Failure("join", error.errno or 0, f"cannot join {path}: the container is not running") from None
+    except OSError as error:
+        raise Failure("join", error.errno or 0, f"cannot join {path}: the container is not running") from None
     for fd, kind in opened:
         try:
             setns(fd, kind)

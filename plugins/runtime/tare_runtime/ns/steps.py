@@ -162,10 +162,12 @@ def open_trees(wanted: list[tuple[str, bool, int, int, bool, str, str]]) -> list
     for source, recursive, attributes, propagation, deep, target, namespace in wanted:
         try:
             tree = _tree_of(namespace, source, recursive) if namespace else mounts.open_tree(source, recursive=recursive)
-            if propagation:
-                mounts.set_attributes(tree, propagation=propagation & ~mounts.MS_REC, recursive=bool(propagation & mounts.MS_REC))
+            kind, whole = propagation & ~mounts.MS_REC, bool(propagation & mounts.MS_REC)
+            if kind and (not attributes or whole != deep):
+                mounts.set_attributes(tree, propagation=kind, recursive=whole)
+                kind = 0
             if attributes:
-                mounts.set_attributes(tree, on=attributes, recursive=deep)
+                mounts.set_attributes(tree, on=attributes, propagation=kind, recursive=deep)
         except OSError as error:
             what = f'error mounting "{source}" to rootfs at "{target}"'
             if error.errno == errno.EINVAL:

@@ -84,9 +84,10 @@ def _entries(root: int, path: str, fields: int) -> list[list[str]]:
     except OSError:
         return []
     try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
             return []
-        text = os.read(fd, LARGEST_FILE).decode(errors="surrogateescape")
+        text = os.read(fd, min(status.st_size, LARGEST_FILE)).decode(errors="surrogateescape")
     finally:
         os.close(fd)
     split = (line.split(":") for line in text.split("\n"))
