@@ -59,7 +59,8 @@ def _out_of_reach(config: ContainerConfig) -> list[str]:
         number = getattr(resource, f"RLIMIT_{wish.name.upper()}", None)
         most = resource.getrlimit(number)[1] if number is not None else resource.RLIM_INFINITY
         if most != resource.RLIM_INFINITY and not 0 <= wish.hard <= most:
-            warnings.append(f"ulimit {wish.name}={wish.soft}:{wish.hard} is above what this host lets the engine give: {most} is used")
+            asked = f"{wish.name}={wish.soft}:{wish.hard}"
+            warnings.append(f"ulimit {asked} is above what this host lets the engine give: {most} is used")
     if config.oom_score_adj < 0:
         warnings.append(f"oom-score-adj {config.oom_score_adj} is lower than this host lets the engine set; it is left as it is")
     return warnings
@@ -69,7 +70,8 @@ def unheard(image: ImageConfig) -> list[str]:
     """Warnings of what an image asks for and does not get yet."""
     warnings = []
     if image.volumes:
-        warnings.append(f"volumes are not supported yet: {', '.join(image.volumes)} of the image are kept in the container itself")
+        places = ", ".join(image.volumes)
+        warnings.append(f"volumes are not supported yet: {places} of the image are kept in the container itself")
     test = (image.healthcheck or {}).get("Test")
     if test and test != ["NONE"]:
         warnings.append("health checks are not supported yet: the image's own does not run")
