@@ -1,166 +1,45 @@
-"""The supervisor and its companions are killed at any moment. The table in docs/design.md says what is to come of it; each
-line of it names its test here."""
+"""The supervisor is killed at any moment. The table in docs/design.md says what is to come of it."""
 
 from __future__ import annotations
 
-import http.client
-import json
 import os
-import platform
 import random
-import re
-import select
 import signal
 import socket
-import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
 
 import pytest
 
-from .conftest import BIN, Daemon, descendants, wait_for
-
-NONE = ("--network", "none")
-EXITS_KNOWN = tuple(map(int, re.findall(r"\d+", platform.release())[:2])) >= (6, 15)
-REPEAT = "while read word; do [ $word = quit ] && exit 42; echo $word; done < {fifo}"
-MARK = "98765"
-
-Clients = list[subprocess.Popen[bytes]]
-
-
-def state(daemon: Daemon, name: str) -> dict[str, object]:
-    return json.loads(daemon.tare("inspect", "-f", "{{json .State}}", name).stdout)
-
-
-def links(pid: int) -> list[str]:
-    """What the descriptors of a process are."""
-    found = []
-    for fd in Path(f"/proc/{pid}/fd").iterdir():
-        try:
-            found.append(os.readlink(fd))
-        except OSError:
-            continue
-    return found
-
-
-def spared(daemon: Daemon, pid: int) -> None:
-    """Wait until the daemon has copies of what the process writes to."""
-    assert daemon.process is not None
-    tared = daemon.process.pid
-    output = os.readlink(f"/proc/{pid}/fd/1")
-    wanted = "/dev/pts/ptmx" if output.startswith("/dev/pts") else output
-    wait_for(lambda: any(link.endswith(wanted) for link in links(tared)), "spare copies of the streams")
-
-
-def supervisor(daemon: Daemon) -> int:
-    return int((daemon.exec_root / "supervisor.pid").read_text() or 0)
-
-
-def end(pid: int) -> None:
-    """Kill a process that is not ours and see it go."""
-    os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: gone(pid), f"the end of {pid}")
-
-
-def gone(pid: int) -> bool:
-    """Ended, whether or not the host's init has reaped it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
-    except OSError:
-        return True
-
-
-def kill_supervisor(daemon: Daemon) -> int:
-    """The supervisor is killed, its companions are gone and another has begun. Its pid."""
-    before = supervisor(daemon)
-    companions = [pid for pid in descendants(before) if role(pid)]
-    os.kill(before, signal.SIGKILL)
-    wait_for(lambda: supervisor(daemon) not in (0, before), "another supervisor")
-    wait_for(lambda: all(map(gone, companions)), "the end of the companions")
-    return supervisor(daemon)
-
-
-def role(pid: int) -> str:
-    """``logger``, ``janitor`` … when the process is one of the engine's own."""
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except OSError:
-        return ""
-    at = [number for number, word in enumerate(words) if word.endswith(b"supervisor/__main__.py")]
-    return words[at[0] + 1].decode() if at else ""
-
-
-def companion(daemon: Daemon, name: str) -> int:
-    """Wait until the supervisor has one of this role."""
-    found: list[int] = []
-
-    def there() -> bool:
-        found[:] = [pid for pid in descendants(supervisor(daemon)) if role(pid) == name]
-        return bool(found)
-
-    wait_for(there, f"a {name}")
-    return found[0]
-
-
-def logged(daemon: Daemon, name: str) -> list[str]:
-    return daemon.tare("logs", name).stdout.splitlines()
-
-
-def logged_bytes(daemon: Daemon, name: str) -> int:
-    return (daemon.data_root / "containers" / str(daemon.inspect(name)["Id"]) / "container.log").stat().st_size
-
-
-class Talker:
-    """A container that repeats what it is told by a fifo and ends with 42 when it is told to quit."""
-
-    def __init__(self, daemon: Daemon, folder: Path, name: str, *flags: str) -> None:
-        self.daemon, self.name = daemon, name
-        self.fifo = fifo(folder / name)
-        script = REPEAT.format(fifo="/go")
-        daemon.tare("run", "-d", "--name", name, *NONE, "-v", f"{folder}/{name}:/go", *flags, "busybox", "sh", "-c", script)
-        self.pid = int(str(state(daemon, name)["Pid"]))
-
-    def say(self, word: str) -> None:
-        os.write(self.fifo, f"{word}\n".encode())
-
-    def heard(self, *words: str) -> None:
-        """These are the lines of its log, all of them."""
-        wait_for(lambda: logged(self.daemon, self.name)[-1:] == [words[-1]], words[-1])
-        assert logged(self.daemon, self.name) == list(words)
-
-    def quits(self) -> None:
-        """It ends, and how is known where the kernel tells (6.15)."""
-        self.say("quit")
-        self.daemon.tare("wait", self.name)
-        ended = state(self.daemon, self.name)
-        if EXITS_KNOWN:
-            assert (ended["Status"], ended["ExitCode"], ended["Error"]) == ("exited", 42, "")
-        else:
-            assert ended["ExitCode"] == 255 and "unknown" in str(ended["Error"])
-
-
-def fifo(path: Path) -> int:
-    """Open for reading too, so that neither side waits for the other."""
-    os.mkfifo(path)
-    return os.open(path, os.O_RDWR)
-
-
-def api(daemon: Daemon, method: str, path: str, body: object = None) -> dict[str, object]:
-    """One request of the HTTP API."""
-    connection = http.client.HTTPConnection("tare")
-    connection.sock = socket.socket(socket.AF_UNIX)
-    connection.sock.connect(str(daemon.socket))
-    try:
-        connection.request(method, path, json.dumps(body), {"Content-Type": "application/json"})
-        answer = connection.getresponse()
-        text = answer.read()
-        assert answer.status < 300, text
-        return json.loads(text) if text else {}
-    finally:
-        connection.close()
+from .conftest import Daemon, descendants, wait_for
+from .killing import (
+    EXITS_KNOWN,
+    MARK,
+    NONE,
+    REPEAT,
+    Clients,
+    Talker,
+    api,
+    client,
+    end,
+    fifo,
+    get,
+    gone,
+    hijacked,
+    kill_supervisor,
+    links,
+    logged,
+    logged_bytes,
+    reads,
+    role,
+    sleepers,
+    spared,
+    state,
+    supervisor,
+    until,
+)
 
 
 @pytest.fixture
@@ -168,27 +47,9 @@ def attached(daemon: Daemon) -> Iterator[Clients]:
     """Clients that run beside the test."""
     clients: Clients = []
     yield clients
-    for client in clients:
-        client.kill()
-        client.communicate()
-
-
-def client(daemon: Daemon, clients: Clients, *args: str) -> subprocess.Popen[bytes]:
-    command = [str(BIN / "tare"), *args]
-    made = subprocess.Popen(command, env=daemon.environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    clients.append(made)
-    return made
-
-
-def reads(out: IO[bytes], says: Callable[[], None]) -> bytes:
-    """What a client prints when something is said again and again."""
-
-    def spoken() -> bool:
-        says()
-        return bool(select.select([out], [], [], 0.1)[0])
-
-    wait_for(spoken, "the attached client")
-    return os.read(out.fileno(), 65536)
+    for one in clients:
+        one.kill()
+        one.communicate()
 
 
 @pytest.mark.parametrize("driver", ["json-file", "local"])
@@ -214,6 +75,48 @@ def test_output_and_logs_go_on(daemon: Daemon, tmp_path: Path, attached: Clients
     assert late.wait(20) == (42 if EXITS_KNOWN else 255)
 
 
+def test_output_goes_on_when_the_daemon_was_killed_before(daemon: Daemon, tmp_path: Path) -> None:
+    """The next daemon fetches copies of its own."""
+    talker = Talker(daemon, tmp_path, "talks")
+    spared(daemon, talker.pid)
+    daemon.kill(signal.SIGKILL)
+    daemon.start()
+    spared(daemon, talker.pid)
+    kill_supervisor(daemon)
+    talker.say("heard")
+    talker.heard("heard")
+    talker.quits()
+
+
+def test_a_young_container_loses_its_streams(daemon: Daemon, tmp_path: Path) -> None:
+    """Nothing is copied in the first second, so that starts pay nothing; that it is so is said."""
+    talker = Talker(daemon, tmp_path, "young")
+    before = supervisor(daemon)
+    os.kill(before, signal.SIGKILL)
+    wait_for(lambda: supervisor(daemon) not in (0, before), "another supervisor")
+    talker.say("lost")
+    refused = daemon.tare("attach", "young", check=False)
+    if "without its output streams" not in daemon.log():
+        pytest.skip("this machine was too slow: the container had grown old")
+    assert refused.returncode == 1 and "streams of container young are lost" in refused.stderr
+    talker.quits()
+    assert logged(daemon, "young") == []
+
+
+def test_an_end_that_nobody_saw_is_unknown(daemon: Daemon, tmp_path: Path) -> None:
+    """It ends while there is neither daemon nor supervisor: that it has ended is known, how is not, and that is said."""
+    talker = Talker(daemon, tmp_path, "talks")
+    before = supervisor(daemon)
+    daemon.kill(signal.SIGKILL)
+    end(before)
+    talker.say("quit")
+    wait_for(lambda: not Path(f"/proc/{talker.pid}").exists(), "its end")
+    daemon.start()
+    ended = state(daemon, "talks")
+    assert (ended["Status"], ended["ExitCode"]) == ("exited", 255)
+    assert "the exit code is unknown" in str(ended["Error"])
+
+
 def test_a_terminal_goes_on_in_both_directions(daemon: Daemon, attached: Clients) -> None:
     script = "stty -echo; while read word; do [ $word = quit ] && exit 42; echo heard $word; done"
     daemon.tare("run", "-dit", "--name", "term", *NONE, "busybox", "sh", "-c", script)
@@ -232,6 +135,15 @@ def test_a_terminal_goes_on_in_both_directions(daemon: Daemon, attached: Clients
     sock.close()
     daemon.tare("wait", "term")
     assert state(daemon, "term")["ExitCode"] == (42 if EXITS_KNOWN else 255)
+
+
+def test_a_pipe_for_stdin_ends(daemon: Daemon) -> None:
+    """Its writing end is never copied; who reads from it meets the end and goes on from there."""
+    daemon.tare("run", "-di", "--name", "reads", *NONE, "busybox", "sh", "-c", "echo begins; cat; echo ends; exit 43")
+    spared(daemon, int(str(state(daemon, "reads")["Pid"])))
+    kill_supervisor(daemon)
+    assert daemon.tare("wait", "reads").stdout.strip() == ("43" if EXITS_KNOWN else "255")
+    assert logged(daemon, "reads") == ["begins", "ends"]
 
 
 @pytest.mark.slow
@@ -348,19 +260,6 @@ def test_starts_while_supervisors_are_killed(daemon: Daemon) -> None:
     assert len(daemon.tare("ps", "-q").stdout.split()) >= done[True]
 
 
-def sleepers() -> list[int]:
-    """The processes of the test above."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            words = (folder / "cmdline").read_bytes().split(b"\0")
-        except OSError:
-            continue
-        if words[:2] == [b"sleep", MARK.encode()]:
-            found.append(int(folder.name))
-    return found
-
-
 @pytest.mark.slow
 def test_killing_again_and_again_leaks_nothing(daemon: Daemon, tmp_path: Path) -> None:
     talkers = [Talker(daemon, tmp_path, name) for name in ("first", "second")]
@@ -379,7 +278,8 @@ def test_killing_again_and_again_leaks_nothing(daemon: Daemon, tmp_path: Path) -
     for _ in range(5):
         kill_supervisor(daemon)
         daemon.tare("exec", "first", "true")
-    wait_for(lambda: census() == before, f"{before}")
+    # The stream of the exec that was counted first may have been about to go.
+    wait_for(lambda: all(now <= then for now, then in zip(census(), before, strict=True)), f"{before}")
     for talker in talkers:
         talker.say("still")
         talker.heard("still")
@@ -422,99 +322,3 @@ def test_ports_are_held_and_forwarded_again(daemon: Daemon) -> None:
     daemon.tare("rm", "-f", "web")
     wait_for(lambda: get("127.0.0.1", 18391) != "hello", "the port to be free")
     socket.create_server(("0.0.0.0", 18391)).close()
-
-
-def get(address: str, port: int) -> str:
-    try:
-        with socket.create_connection((address, port), 5) as connection:
-            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
-            return until(connection, b"").decode().rpartition("\r\n\r\n")[2].strip()
-    except OSError as error:
-        return type(error).__name__
-
-
-def hijacked(daemon: Daemon, path: str) -> socket.socket:
-    """A stream of the HTTP API, its head read."""
-    sock = socket.socket(socket.AF_UNIX)
-    sock.settimeout(20)
-    sock.connect(str(daemon.socket))
-    sock.sendall(f"POST {path} HTTP/1.1\r\nHost: tare\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n".encode())
-    assert until(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 101")
-    return sock
-
-
-def until(sock: socket.socket, word: bytes) -> bytes:
-    """What comes up to ``word``, or to the end."""
-    data = b""
-    while not (word and word in data) and (piece := sock.recv(65536)):
-        data += piece
-    return data
-
-
-def test_the_logger_is_killed(daemon: Daemon, tmp_path: Path) -> None:
-    """What it had not written is lost; the lines after that are not."""
-    talker = Talker(daemon, tmp_path, "talks")
-    talker.say("one")
-    talker.heard("one")
-    for number in range(3):
-        end(companion(daemon, "logger"))
-        talker.say(f"after-{number}")
-        wait_for(lambda number=number: f"after-{number}" in logged(daemon, "talks"), "the next line")
-    talker.heard("one", "after-0", "after-1", "after-2")
-    assert daemon.tare("run", "--rm", *NONE, "busybox", "echo", "next").stdout == "next\n"
-    talker.say("quit")
-    assert daemon.tare("wait", "talks").stdout == "42\n"
-
-
-def test_the_janitor_is_killed(daemon: Daemon) -> None:
-    """It is told again what is to be removed."""
-    for number in range(5):
-        name = f"c{number}"
-        daemon.tare("run", "--name", name, *NONE, "busybox", "sh", "-c", "mkdir -p /a/b/c; touch /a/b/c/d")
-        janitor = companion(daemon, "janitor")
-        daemon.tare("rm", name)
-        end(janitor)
-    assert daemon.tare("run", "--rm", *NONE, "busybox", "echo", "next").stdout == "next\n"
-    wait_for(lambda: not list((daemon.data_root / "containers").iterdir()), "the containers' directories to go")
-    wait_for(lambda: not list((daemon.data_root / "storage/overlay2/snapshots").iterdir()), "their files to go")
-
-
-def test_the_template_is_killed(daemon: Daemon, tmp_path: Path) -> None:
-    """A start that was on its way may fail and says why; the next one works."""
-    talker = Talker(daemon, tmp_path, "talks")
-    for _ in range(3):
-        end(companion(daemon, "template"))
-        assert daemon.tare("run", "--rm", *NONE, "busybox", "echo", "next").stdout == "next\n"
-    stop = threading.Event()
-    failures: list[str] = []
-    runs: list[int] = []
-
-    def work() -> None:
-        while not stop.is_set():
-            done = daemon.tare("run", "--rm", *NONE, "busybox", "true", check=False)
-            runs.append(done.returncode)
-            if done.returncode:
-                failures.append(done.stderr)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    for _ in range(5):
-        enough = len(runs) + 2
-        wait_for(lambda enough=enough: len(runs) >= enough, "runs", 30)
-        end(companion(daemon, "template"))
-    stop.set()
-    thread.join()
-    assert all("template of runtime ns died" in text for text in failures), failures
-    talker.say("here")
-    talker.heard("here")
-    wait_for(lambda: daemon.tare("ps", "-q").stdout.count("\n") == 1, "nothing but the talker")
-
-
-def test_the_forwarder_is_killed(daemon: Daemon) -> None:
-    """Its connections break; the ports are served again."""
-    page = "echo hello > /index.html; exec httpd -f -p 80 -h /"
-    daemon.tare("run", "-d", "--name", "web", "-p", "[::1]:18392:80", "busybox", "sh", "-c", page)
-    for _ in range(3):
-        wait_for(lambda: get("::1", 18392) == "hello", "the server")
-        end(companion(daemon, "forwarder"))
-    wait_for(lambda: get("::1", 18392) == "hello", "the server again")

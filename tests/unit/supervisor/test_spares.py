@@ -119,6 +119,59 @@ def test_a_copy_keeps_the_process_from_a_broken_pipe(peer: Peer, root: Path, tmp
     second.exit("with")
 
 
+def logger(peer: Peer) -> int:
+    """The pid of its logger."""
+    pid = peer.hello["pid"]
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    (found,) = [child for child in children if b"\0logger\0" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return int(found)
+
+
+def test_two_loggers_never_write_at_once(peer: Peer, root: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "log")
+    log = {"driver": "json-file", "path": path, "max_size": 0, "max_file": 1}
+    say = listening(peer, tmp_path / "fifo", log=log)
+    client = peer.attach("c", framed=False)
+    old = logger(peer)
+    os.kill(old, signal.SIGSTOP)
+    try:
+        os.write(say, b"one\ntwo\n")
+        until(client, b"two\n")
+        kept = spare(peer, "c")
+        second = successor(peer, root)
+        resume(second, "c", kept)
+        client = second.attach("c", framed=False)
+        os.write(say, b"three\n")
+        until(client, b"three\n")
+        asked = second.send("flush", container="c")
+        assert not os.path.exists(path) or os.path.getsize(path) == 0
+    finally:
+        os.kill(old, signal.SIGCONT)
+    second.answer(asked)
+    assert [line for _stream, _at, line in logfiles.read(path, "json-file")] == [b"one\n", b"two\n", b"three\n"]
+    os.close(say)
+    second.exit("c")
+
+
+def test_a_line_is_logged_though_its_end_comes_after_the_supervisors(peer: Peer, root: Path, tmp_path: Path) -> None:
+    path = str(tmp_path / "log")
+    log = {"driver": "json-file", "path": path, "max_size": 0, "max_file": 1}
+    os.mkfifo(tmp_path / "fifo")
+    peer.start("c", "cat", str(tmp_path / "fifo"), log=log)
+    say = os.open(tmp_path / "fifo", os.O_WRONLY)
+    client = peer.attach("c", framed=False)
+    os.write(say, b"half")
+    until(client, b"half")
+    kept = spare(peer, "c")
+    second = successor(peer, root)
+    resume(second, "c", kept)
+    os.write(say, b" whole\n")
+    os.close(say)
+    second.exit("c")
+    second.ask("flush", container="c")
+    assert b"".join(line for _stream, _at, line in logfiles.read(path, "json-file")) == b"half whole\n"
+
+
 def test_what_cannot_be_resumed(peer: Peer, root: Path, tmp_path: Path) -> None:
     say = listening(peer, tmp_path / "fifo")
     body, fds = spare(peer, "c")
