@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import dataclasses
 import json
@@ -159,17 +160,33 @@ def rules() -> str:
     return subprocess.run(["nft", "-s", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
 
 
-@pytest.fixture
-def separate_network() -> Iterator[None]:
-    """A network namespace for one test, for what cannot be taken back: tables of iptables-legacy, a dockerd's rules."""
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
+@contextlib.contextmanager
+def another_network() -> Iterator[None]:
     libc = ctypes.CDLL(None, use_errno=True)
-    with open("/proc/self/ns/net") as suite:
+    with open("/proc/self/ns/net") as left:
         assert libc.unshare(CLONE_NEWNET) == 0
         subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
         yield
-        assert libc.setns(suite.fileno(), CLONE_NEWNET) == 0
+        assert libc.setns(left.fileno(), CLONE_NEWNET) == 0
+
+
+@pytest.fixture(scope="package", autouse=True)
+def room_network(own_network: None) -> Iterator[None]:
+    """A network namespace for this room: in the suite's own, other rooms' daemons have the first subnet."""
+    if os.geteuid() != 0:
+        yield
+        return
+    with another_network():
+        yield
+
+
+@pytest.fixture
+def separate_network(room_network: None) -> Iterator[None]:
+    """A network namespace for one test, for what cannot be taken back: tables of iptables-legacy, a dockerd's rules."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with another_network():
+        yield
 
 
 @pytest.fixture
