@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import signal as signals
 from typing import TYPE_CHECKING
 
 from tare.containers.container import Container
 from tare.engine.persist import announce
-from tare.errors import Conflict, Invalid, NotFound, TareError
+from tare.engine.values import Exit
+from tare.errors import Conflict, Invalid, NotFound, TareError, Unavailable
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
 log = logging.getLogger(__name__)
+
+ATTEMPTS = 30
+PATIENCE = 1.0
+"""Seconds between two attempts to kill."""
 
 
 def number(name: str) -> int:
@@ -41,7 +47,11 @@ async def kill(engine: Engine, ref: str, signal: str = "SIGKILL") -> None:
 
 
 async def send(engine: Engine, container: Container, signal: int) -> None:
-    """Quietly succeeds when the process has just ended: its exit is on the way."""
+    """Quietly succeeds when the process has just ended: its exit is on the way. A start that is on its way is awaited."""
+    entry = engine.registry.get(container.id)
+    if entry is not None and container.running and not container.state.pid:
+        async with entry.lock:
+            pass
     try:
         await engine.supervision.ask("signal", {"container": container.id, "exec": "", "signal": int(signal)})
     except NotFound:
@@ -54,7 +64,15 @@ async def send(engine: Engine, container: Container, signal: int) -> None:
             log.info("container %s: %s", container.name, error)  # where a frozen process can be killed it has ended by now
 
 
-async def everything(engine: Engine, container: Container) -> None:
-    """SIGKILL, also to a frozen container."""
-    await send(engine, container, signals.SIGKILL)
+async def finish(engine: Engine, container: Container, ended: asyncio.Future[Exit]) -> None:
+    """SIGKILL, also to a frozen container, until ``ended``: a pause at the same moment freezes even who is about to die.
+    Raises Unavailable when the kernel does not let go of it."""
     announce(engine, container, "kill", signal="9")
+    for _ in range(ATTEMPTS):
+        await send(engine, container, signals.SIGKILL)
+        done, _pending = await asyncio.wait((ended,), timeout=PATIENCE)
+        if done:
+            return
+    raise Unavailable(
+        f"container {container.name} was killed and does not end", subject=container.name, hint="is it stuck on a dead file system?"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING
 
@@ -32,9 +33,11 @@ async def remove(engine: Engine, ref: str, *, force: bool = False, link: bool = 
                 f"{action.lower()} the container before removing or force remove",
                 subject=ref,
             )
-        gone = wait.expect(engine, container.id, "not-running")
-        await kill.everything(engine, container)
-        await gone
+        ended = asyncio.ensure_future(wait.expect(engine, container.id, "not-running"))
+        try:
+            await kill.finish(engine, container, ended)
+        finally:
+            ended.cancel()
     async with entry.lock:
         if engine.registry.get(container.id) is not entry:
             return

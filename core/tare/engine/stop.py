@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
 from tare.engine import kill, pause, start, wait
 from tare.engine.persist import announce
-from tare.errors import NotModified, TareError
+from tare.errors import Conflict, NotModified, TareError
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -33,11 +34,14 @@ async def stop(engine: Engine, ref: str, timeout: int | None, signal: str) -> No
             await pause.unpause(engine, container.id)
         except TareError as error:
             log.info("container %s: %s", container.name, error)  # it has just ended, or the kill that follows thaws it
-    await kill.kill(engine, container.id, str(number))
-    done, _ = await asyncio.wait((ended,), timeout=None if timeout < 0 else timeout)
-    if not done:
-        await kill.everything(engine, container)
-        await ended
+    try:
+        with contextlib.suppress(Conflict):  # it has just ended by itself
+            await kill.kill(engine, container.id, str(number))
+        done, _ = await asyncio.wait((ended,), timeout=None if timeout < 0 else timeout)
+        if not done:
+            await kill.finish(engine, container, ended)
+    finally:
+        ended.cancel()
     announce(engine, container, "stop")
 
 
