@@ -190,8 +190,16 @@ def test_who_is_attached_loses_the_stream_but_learns_the_end(daemon: Daemon, tmp
     run = client(daemon, attached, "run", "--name", "here", *NONE, "-v", f"{tmp_path}/go:/go", "busybox", "sh", "-c", script)
     assert run.stdout is not None
     assert reads(run.stdout, lambda: os.write(say, b"x\n")).startswith(b"x\n")
+    inner = fifo(tmp_path / "inner")
+    script = "echo $$; read word < /shared/inner; exit 9"
+    daemon.tare("run", "-d", "--name", "there", *NONE, "-v", f"{tmp_path}:/shared", "busybox", "sleep", "1000")
+    exec = client(daemon, attached, "exec", "there", "sh", "-c", script)
+    assert exec.stdout is not None
+    exec.stdout.readline()
     spared(daemon, int(str(state(daemon, "here")["Pid"])))
     kill_supervisor(daemon)
+    os.write(inner, b"go\n")
+    assert exec.wait(20) == (9 if EXITS_KNOWN else 255)
     os.write(say, b"quit\n")
     assert run.wait(20) == (42 if EXITS_KNOWN else 255)
 

@@ -82,7 +82,22 @@ def _attached(client: Client, id: str, options: Options) -> int:
     if left:
         render.note("read escape sequence")
         return 0
-    return int(containers.exec_inspect(client, id).get("ExitCode") or 0)
+    found = containers.exec_inspect(client, id)
+    if found.get("Running"):
+        render.note("the output of the command is lost: the supervisor was killed; waiting for its end")
+        found = _ended(client, id)
+    return int(found.get("ExitCode") or 0)
+
+
+def _ended(client: Client, id: str) -> dict[str, Any]:
+    """The API has no wait for an exec."""
+    import time
+
+    pause = 0.02
+    while (found := containers.exec_inspect(client, id)).get("Running"):
+        time.sleep(pause)
+        pause = min(pause * 2, 1.0)
+    return found
 
 
 def _check_terminal() -> None:
