@@ -5,12 +5,20 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tare.supervisor import exits, spawn
 
 from .conftest import Peer, eventually, gone, until
+
+
+def processes(root: Path) -> Any:
+    """What a tared is told that comes and goes again."""
+    passing = Peer(root)
+    passing.close()
+    return passing.hello["processes"]
 
 
 def test_an_exit_while_nobody_listens_is_told_later_until_acknowledged(peer: Peer, root: Path, tmp_path: Path) -> None:
@@ -20,6 +28,7 @@ def test_an_exit_while_nobody_listens_is_told_later_until_acknowledged(peer: Pee
     peer.close()
     client.close()
     eventually(lambda: (tmp_path / "exit").exists())
+    eventually(lambda: all(one["exit"] for one in processes(root)))
     second = Peer(root)
     assert {(one["exec"], one["exit"]["code"]) for one in second.hello["processes"]} == {("", 7), ("e", 8)}
     assert second.event("exit", "c")["code"] == 7
