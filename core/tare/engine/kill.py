@@ -74,5 +74,7 @@ async def finish(engine: Engine, container: Container, ended: asyncio.Future[Exi
         if done:
             return
     raise Unavailable(
-        f"container {container.name} was killed and does not end", subject=container.name, hint="is it stuck on a dead file system?"
+        f"container {container.name} was killed and does not end",
+        subject=container.name,
+        hint="is it stuck on a dead file system?",
     )

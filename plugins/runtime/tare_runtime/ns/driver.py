@@ -152,8 +152,8 @@ class NsRuntime:
             if tree.version == 2 or controller in tree.controllers:
                 path = places.get("" if tree.version == 2 else tree.title, f"{self._parent}/{target.container}")
                 head, found, _ = path.partition(target.container)
-                if path == "/":
-                    raise Unavailable(f"container {target.container[:12]} is in no cgroup of its own", subject=target.container)
+                if path == "/":  # where the kernel puts who has ended and is not reaped yet
+                    raise Conflict(f"container {target.container[:12]} is not running", subject=target.container)
                 return tree.path + head + found
         raise Unavailable(f"no cgroup tree has the controller {controller}", subject=target.container)
 
