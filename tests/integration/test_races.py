@@ -43,7 +43,7 @@ def nothing_leaks(engine: Daemon):  # type: ignore[no-untyped-def]
 def test_thirty_clients_on_five_names(engine: Daemon, network: str) -> None:
     """Every verb on the same few containers, in no order: each answer is a success or one of Docker's refusals."""
     fine = (
-        "No such container", "No such object", "already in use", "is not running", "is already", "cannot remove", "stopped container", "removal of",  # noqa: E501
+        "No such container", "No such object", "No such exec instance", "already in use", "is not running", "is already", "cannot remove", "stopped container", "removal of",  # noqa: E501
         "is not paused", "is paused", "paused container", "cannot be started", "was started again", "is being removed",
         "executable file", "exited", "not running",
     )  # fmt: skip
@@ -103,6 +103,23 @@ def test_one_start_for_ten_who_ask(engine: Daemon) -> None:
         with ThreadPoolExecutor(10) as pool:
             codes = list(pool.map(lambda _: engine.tare("rm", "-f", "once", check=False).returncode, range(10)))
         assert 0 in codes
+
+
+def test_a_kill_beside_a_start_or_a_pause(engine: Daemon) -> None:
+    """``rm -f`` at any moment of a start, and together with a pause: it always comes to an end."""
+    with nothing_leaks(engine):
+        for turn in range(12):
+            engine.tare("create", "--name", "doomed", *NONE, "busybox", "sleep", "1000")
+            if turn % 2:
+                engine.tare("start", "doomed")
+            beside = ["pause", "doomed"] if turn % 2 else ["start", "doomed"]
+            with ThreadPoolExecutor(2) as pool:
+                other = pool.submit(engine.tare, *beside, check=False)
+                removal = pool.submit(engine.tare, "rm", "-f", "doomed", check=False, timeout=30)
+            other.result()
+            if removal.result().returncode:
+                assert "started again" in removal.result().stderr
+                engine.tare("rm", "-f", "doomed")
 
 
 def test_fifty_execs_at_once(engine: Daemon) -> None:
