@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 from collections.abc import Callable, Iterator
@@ -12,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.conftest import Daemon, docker_binary, new_daemon, wait_for
-from tests.unit.network.conftest import Namespace, outside, separate_network
+from tests.unit.network.conftest import Namespace, another_network, outside
 
-__all__ = ["outside", "separate_network"]
+__all__ = ["outside"]
 
 SERVE = "echo {} > /index.html; httpd -p 81 -h /; exec httpd -f -p 80 -h /"
 HOST, OUTSIDE = "198.51.100.1", "198.51.100.2"
@@ -64,6 +65,15 @@ class Dockerd:
             self.process.terminate()
             self.process.wait(60)
         shutil.rmtree(self.directory, ignore_errors=True)
+
+
+@pytest.fixture
+def separate_network(own_network: None) -> Iterator[None]:
+    """A network namespace for one test: a dockerd leaves its rules behind."""
+    if os.geteuid() != 0:
+        pytest.skip("needs root")
+    with another_network():
+        yield
 
 
 @pytest.fixture
