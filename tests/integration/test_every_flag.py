@@ -206,7 +206,8 @@ def test_processes_are_limited(engine: Daemon) -> None:
 
 def test_devices_are_only_those_that_were_given(engine: Daemon) -> None:
     def kmsg(access: str, script: str) -> subprocess.CompletedProcess[str]:
-        return engine.tare(*RUN_NONE, "--cap-add", "SYSLOG", "--device", f"/dev/kmsg:/dev/log:{access}", "busybox", "sh", "-c", script, check=False)
+        flags = ["--cap-add", "SYSLOG", "--device", f"/dev/kmsg:/dev/log:{access}"]
+        return engine.tare(*RUN_NONE, *flags, "busybox", "sh", "-c", script, check=False)
 
     assert kmsg("r", "exec 3< /dev/log && echo opened").stdout == "opened\n"
     done = kmsg("r", "exec 3> /dev/log")

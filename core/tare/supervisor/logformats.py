@@ -147,11 +147,11 @@ class JsonLog(LogFile):
         if not self.max_size:
             yield "".join(lines).encode()
             return
-        room = self.max_size - self._size
+        room = self.max_size - self._size if self._size < self.max_size else self.max_size
         portion = b""
         for line in lines:
             portion += line.encode()
-            if len(portion) >= room > 0 or room <= 0 and len(portion) >= self.max_size:
+            if len(portion) >= room:
                 yield portion
                 portion, room = b"", self.max_size
         if portion:
