@@ -117,7 +117,10 @@ async def disconnect(engine: Engine, container: Container) -> None:
         handle = await engine.roster.open("network", network.driver)
         await handle.call("release", connection.endpoint.id)
         if connection.bindings:
-            engine.supervision.tell("release", {"owner": container.id})
+            try:
+                await engine.supervision.ask("release", {"owner": container.id})
+            except TareError as error:
+                log.warning("ports of container %s: %s", container.name, error)
         container.connections.pop(name, None)
         announce(engine, container, network, "disconnect")
         engine.plugins.after("tare_after_network_detach", network=network, endpoint=connection.endpoint.id)

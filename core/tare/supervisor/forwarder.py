@@ -252,11 +252,12 @@ class Forwarder:
         self._loop = loop
         self._served: dict[str, list[Stream | Datagrams]] = {}
 
-    def hear(self, _channel: Channel, kind: str, _serial: int, body: Body, fds: list[int]) -> None:
-        """Perform one message."""
+    def hear(self, channel: Channel, kind: str, _serial: int, body: Body, fds: list[int]) -> None:
+        """Perform one message; a release is answered when the ports are free."""
         if kind == "release":
             for one in self._served.pop(body["owner"], ()):
                 one.close()
+            channel.send("released", 0, body)
             return
         for (protocol, address, port), fd in zip(body["forwards"], fds, strict=True):
             serve = Datagrams if protocol == "udp" else Stream

@@ -43,7 +43,7 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     forget     {"container", "paths"} it is removed: discard, acknowledge and clean in one → {}
     hold       {"owner": container id, "forwards": [[protocol, address, port], ...], "sockets": n}
                + n bound sockets, then one listening socket a forward; kept until released; several for one owner add up → {}
-    release    {"owner"} → {}
+    release    {"owner"} → {} when the ports are free
     stop       {} end the supervisor; Conflict while processes run → {}
 
 supervisor → tared, unasked:

@@ -165,6 +165,9 @@ class Requests:
         supervisor, body, key = self._supervisor, request.body, request.key
         if len(request.fds) != 1:
             raise Invalid("attach needs one socket")
+        process = supervisor.processes.get(key)
+        if process is not None and process.adopted and process.running:
+            raise Conflict(f"the streams of {key[1] or key[0]} are lost", subject=key[0])
         streams = {number for number, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if body[name]}
         client = Client(
             supervisor.loop,
@@ -177,7 +180,6 @@ class Requests:
             initial=body["initial"],
         )
         client.detached = lambda one: supervisor.tell("detached", {"container": key[0], "exec": key[1], "id": one.id})
-        process = supervisor.processes.get(key)
         if key in supervisor.starting:
             supervisor.starting[key].attach(client)
         elif process is not None and process.exit is None:
@@ -255,8 +257,8 @@ class Requests:
         return {}
 
     def release(self, request: Request) -> Body | None:
-        self._supervisor.ports.release(request.body["owner"])
-        return {}
+        self._supervisor.ports.release(request.body["owner"], request.reply)
+        return None
 
     def stop(self, request: Request) -> Body | None:
         supervisor = self._supervisor
