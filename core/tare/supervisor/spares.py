@@ -42,5 +42,3 @@ def resume(process: Process, body: Body, fds: list[int], journal: Journal) -> No
             if body["stdin"]:
                 process.stdin = Input(process.loop, fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 3), endless=True)
         process.outputs.append(Output(process.loop, fd, NUMBERS[name], process.heard, process.output_closed))
-    for client in process.clients:
-        client.connect(process.stdin, process.stdin_once)
