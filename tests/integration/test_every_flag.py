@@ -77,7 +77,7 @@ CGROUP: dict[str, tuple[list[str], dict[str, str], dict[str, str]]] = {
     "cpuset-cpus": (["--cpuset-cpus", "0"], {"cpuset/cpuset.cpus": "0"}, {"cpuset.cpus": "0"}),
     "cpuset-mems": (["--cpuset-mems", "0"], {"cpuset/cpuset.mems": "0"}, {"cpuset.mems": "0"}),
     "pids-limit": (["--pids-limit", "20"], {"pids/pids.max": "20"}, {"pids.max": "20"}),
-    "blkio-weight": (["--blkio-weight", "300"], {"blkio/blkio.weight": "300", "blkio/blkio.bfq.weight": "300"}, {"io.weight": "default 300", "io.bfq.weight": "300"}),  # noqa: E501
+    "blkio-weight": (["--blkio-weight", "300"], {"blkio/blkio.weight": "300", "blkio/blkio.bfq.weight": "300"}, {"io.weight": "default 2930", "io.bfq.weight": "300"}),  # noqa: E501
 }
 """flag → (arguments, files of version 1, files of version 2); a file that this kernel lacks is a warning instead."""
 
