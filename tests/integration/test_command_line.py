@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -83,8 +84,10 @@ def test_events_tell_who_joins_a_network(engine: Daemon) -> None:
     engine.tare("start", "-a", id)
     engine.tare("rm", id)
     engine.tare("run", "-d", *NONE, "busybox", "nosuchcommand", check=False)
+    # docker's client cuts the times that it is given to whole seconds
+    until = str(int(time.time()) + 1)
     for client in (engine.tare, engine.docker):
-        asked = ("events", "--since", "1m", "--until", "0s", "-f", "type=network", "-f", "network=none")
+        asked = ("events", "--since", "1m", "--until", until, "-f", "type=network", "-f", "network=none")
         told = client(*asked, "--format", "{{.Action}} {{.Actor.Attributes.type}} {{.Actor.Attributes.container}}").stdout
         lines = told.splitlines()
         assert [line for line in lines if id in line] == [f"connect null {id}", f"disconnect null {id}"]
@@ -197,6 +200,8 @@ def test_flags_of_later_days_are_refused_by_name(engine: Daemon, flags: tuple[st
     for client in (engine.tare, engine.docker):
         done = client("run", *flags, *NONE, "busybox", "true", check=False)
         assert (done.returncode, done.stdout) == (125, "")
+        if client == engine.docker and "links are only supported" in done.stderr:
+            continue  # What an older docker says by itself.
         assert named in done.stderr and "not supported yet" in done.stderr
     assert engine.tare("ps", "-aq").stdout == ""
 

@@ -181,6 +181,8 @@ def test_refused_by_name(engine: Daemon, flag: str, client: str) -> None:
     if client == "docker" and flag in ("kernel-memory", "use-api-socket"):
         pytest.skip("docker's own client does not pass it on")
     done = getattr(engine, client)("run", "--rm", f"--{flag}", *REFUSED[flag], "busybox", "true", check=False)
+    if client == "docker" and flag in ("link-local-ip", "network-alias", "net-alias") and done.returncode == 0:
+        pytest.skip("an older docker does not pass it on for the default network")
     assert done.returncode == 125, done.stdout + done.stderr
     stem = flag.removeprefix("net-").removeprefix("network-").removesuffix("-cmd").partition("-interval")[0]
     assert stem.split("-")[0] in done.stderr.lower(), done.stderr
@@ -234,10 +236,13 @@ def test_files_of_variables_and_labels(engine: Daemon, tmp_path: Path) -> None:
 def test_id_file_annotation_and_exposed_ports(engine: Daemon, tmp_path: Path) -> None:
     for client in (engine.tare, engine.docker):
         file = tmp_path / f"id-{client.__func__.__name__}"
-        id = client("create", "--cidfile", str(file), "--annotation", "a=b", "--expose", "80-81", "--expose", "53/udp", "busybox", "true").stdout.strip()  # noqa: E501
+        noted = ("--annotation", "a=b") if "--annotation" in client("create", "--help").stdout else ()
+        words = ("--cidfile", str(file), *noted, "--expose", "80-81", "--expose", "53/udp", "busybox", "true")
+        id = client("create", *words).stdout.strip()
         assert file.read_text().strip() == id
         found = engine.inspect(id)
-        assert found["HostConfig"]["Annotations"] == {"a": "b"}  # type: ignore[index]
+        assert found["HostConfig"].get("Annotations") == ({"a": "b"} if noted else None)  # type: ignore[attr-defined]
+        assert noted or client == engine.docker
         assert sorted(found["Config"]["ExposedPorts"]) == ["53/udp", "80/tcp", "81/tcp"]  # type: ignore[index]
         engine.tare("rm", id)
 
