@@ -52,7 +52,7 @@ def test_without_sig_proxy_a_signal_is_ours(engine: Daemon) -> None:
 
 
 def test_who_insists_gets_away(engine: Daemon) -> None:
-    process = popen(engine, "run", "--name", "stubborn", *QUIET, "sh", "-c", "echo ready; exec sleep 1000")
+    process = popen(engine, "run", "--name", "stubborn", *QUIET, "sh", "-c", "trap '' INT; echo ready; exec sleep 1000")
     assert process.stdout is not None and process.stderr is not None
     assert process.stdout.readline() == "ready\n"
     while process.poll() is None:
