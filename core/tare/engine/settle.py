@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 def hear(engine: Engine, kind: str, body: dict[str, Any]) -> None:
     """An event of the supervisor."""
     if kind == "exit":
+        body = engine.spares.complete(body["container"], body["exec"], body)
         engine.spares.drop(body["container"], body["exec"])
         if body["exec"]:
             execute.ended(engine, body)

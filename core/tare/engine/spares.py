@@ -2,7 +2,8 @@
 
 A process that still runs a moment after its start has the descriptors that the supervisor reads from copied into tared, in
 the background. They cost nothing while all is well; a later supervisor is given them and reads on. The writing end of a
-stdin is never among them: a copy would keep a process from seeing the end of its input.
+stdin is never among them: a copy would keep a process from seeing the end of its input. With them goes a pidfd, by which the
+kernel (6.15) tells how a process ended that no supervisor lived to see.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from typing import Any
 
 from tare.engine.supervision import Supervision
 from tare.errors import NotFound, TareError, Unavailable
+from tare.linux import process as kernel
+from tare.supervisor import exits
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +37,7 @@ class Spares:
         self._young: dict[Key, float] = {}
         self._asked: set[Key] = set()
         self._kept: dict[Key, tuple[dict[str, Any], list[int]]] = {}
+        self._pidfds: dict[Key, int] = {}
         self._lost: set[Key] = set()
         self._timer: asyncio.TimerHandle | None = None
 
@@ -51,6 +55,16 @@ class Spares:
         self._asked.discard(key)
         self._lost.discard(key)
         _close(self._kept.pop(key, (None, ()))[1])
+        if key in self._pidfds:
+            os.close(self._pidfds.pop(key))
+
+    def complete(self, container: str, exec: str, exit: dict[str, Any]) -> dict[str, Any]:
+        """``exit`` of messages; where the supervisor does not know it, as the kernel tells it, if it does."""
+        pidfd = self._pidfds.get((container, exec), -1)
+        status = exits.of_stranger(pidfd) if exit.get("unknown") and pidfd >= 0 else None
+        if status is None:
+            return exit
+        return {**exit, **exits.of_status(status, exit["oom"]), "at": exit["at"], "unknown": False}
 
     def lost(self, container: str, exec: str = "") -> bool:
         """Whether it runs without streams: whoever held them was killed, and there was no copy."""
@@ -59,7 +73,7 @@ class Spares:
     async def adopt(self, processes: Sequence[dict[str, Any]]) -> None:
         """``processes`` of ``hello``: what a new supervisor has adopted gets its streams back; of the rest they are fetched."""
         running = {(one["container"], one["exec"]): one.get("adopted", False) for one in processes if one["exit"] is None}
-        for key in self._kept.keys() - running.keys():
+        for key in (self._kept.keys() | self._pidfds.keys()) - running.keys():
             self.drop(*key)
         for key, adopted in running.items():
             if adopted:
@@ -70,7 +84,7 @@ class Spares:
         """Close every copy."""
         if self._timer is not None:
             self._timer.cancel()
-        for key in list(self._kept):
+        for key in [*self._kept, *self._pidfds]:
             self.drop(*key)
 
     def _grown(self) -> None:
@@ -95,12 +109,28 @@ class Spares:
                 if key in self._asked and len(received) == len(answer["streams"]):
                     self._kept[key] = answer, received
                     received = []
+                    self._watch(key, answer["pid"], answer["start_time"])
             except TareError as error:
                 if not isinstance(error, NotFound | Unavailable):
                     log.warning("container %s: no spare copies of its streams: %s", container[:12], error)
             finally:
                 self._asked.discard(key)
                 _close(received)
+
+    def _watch(self, key: Key, pid: int, start_time: int) -> None:
+        try:
+            pidfd = os.pidfd_open(pid)
+        except OSError:
+            return
+        try:
+            # Compared after the descriptor is open: from then on the number cannot change hands unseen.
+            same = kernel.start_time(pid) == start_time
+        except OSError:
+            same = False
+        if same:
+            self._pidfds[key] = pidfd
+        else:
+            os.close(pidfd)
 
     async def _resume(self, key: Key) -> None:
         container, exec = key

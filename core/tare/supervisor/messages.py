@@ -34,7 +34,8 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     resize     {"container", "exec", "rows", "columns"} → {}
     spares     {"container", "exec"} copies of what it writes to, to be kept for a later supervisor
                → {"streams": ["stdout", "stderr"] or ["terminal"], fewer when it has closed some, "stdin": bool, "log": log or
-               None} + a descriptor for each stream; never the writing end of a stdin, whose end would then not come
+               None, "pid", "start_time"} + a descriptor for each stream; never the writing end of a stdin, whose end would
+               then not come
     resume     {"container", "exec", and the answer of spares} + those descriptors: read on and log on; only for a process
                that is "adopted". With "stdin" (of a terminal) clients may type again → {}
     flush      {"container"} everything read from it so far is in its log file → {}

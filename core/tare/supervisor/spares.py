@@ -26,7 +26,8 @@ def of(process: Process) -> tuple[Body, list[int]]:
     terminal = process.terminal >= 0
     streams = [TERMINAL if terminal else _NAMES[output.number] for output in process.outputs]
     log = process.journal.wish(process.log) if process.journal is not None else None
-    answer = {"streams": streams, "stdin": terminal and process.stdin is not None, "log": log}
+    stdin = terminal and process.stdin is not None
+    answer = {"streams": streams, "stdin": stdin, "log": log, "pid": process.pid, "start_time": process.start_time}
     return answer, [output.fd for output in process.outputs]
 
 
