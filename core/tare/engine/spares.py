@@ -143,7 +143,7 @@ class Spares:
         try:
             await self._supervision.ask("resume", {"container": container, "exec": exec, **answer}, fds)
         except NotFound:
-            self.drop(container, exec)
+            _close(self._kept.pop(key)[1])  # The news of its end is on the way, and asks the pidfd.
         except TareError as error:
             log.error("%s: its streams cannot be resumed: %s", name, error)
 
