@@ -307,13 +307,13 @@ def test_short_runs_fetch_nothing_and_long_ones_give_back(daemon: Daemon) -> Non
     before = copies()
     for _ in range(20):
         daemon.tare("run", "--rm", *NONE, "busybox", "true")
-    assert copies() == before
+    wait_for(lambda: copies() == before, "nothing to be kept of short runs")
     names = [f"long{number}" for number in range(5)]
     for name in names:
         daemon.tare("run", "-d", "--name", name, *NONE, "busybox", "sleep", "1000")
     for name in names:
         spared(daemon, int(str(state(daemon, name)["Pid"])))
-    assert copies() == before + 3 * len(names)
+    wait_for(lambda: copies() == before + 3 * len(names), "two streams and a pidfd of each")
     daemon.tare("rm", "-f", *names)
     wait_for(lambda: copies() == before, "the copies to be closed")
 
