@@ -58,9 +58,6 @@ async def reconnect(engine: Engine, running: Mapping[str, int]) -> None:
 async def adopt(engine: Engine, hello: Mapping[str, Any], running: Mapping[str, int]) -> None:
     """``hello`` is the supervisor's answer, ``running`` what ``seen_running`` said before it was asked."""
     processes = hello["processes"]
-    for process in processes:
-        if process["exit"] is not None:
-            process["exit"] = engine.spares.complete(process["container"], process["exec"], process["exit"])
     await engine.spares.adopt(processes)
     engine.supervision.go_on()
     alive: dict[str, dict[str, Any]] = {}

@@ -151,9 +151,10 @@ def note(engine: Engine, exec: Exec) -> None:
 
 def ended(engine: Engine, body: dict[str, Any]) -> None:
     """The supervisor reports the exit of an exec."""
+    body = engine.spares.complete(body["container"], body["exec"], body)
     wish = engine.execs.get(body["exec"])
-    if wish is None:
-        return
+    if wish is None or (not wish.running and (body.get("unknown") or body["code"] == wish.exit_code)):
+        return  # it has been told before
     note(engine, replace(wish, running=False, exit_code=body["code"]))
     engine.exec_ended[wish.id] = time.monotonic()
     entry = engine.registry.get(wish.container)

@@ -22,7 +22,6 @@ log = logging.getLogger(__name__)
 def hear(engine: Engine, kind: str, body: dict[str, Any]) -> None:
     """An event of the supervisor."""
     if kind == "exit":
-        body = engine.spares.complete(body["container"], body["exec"], body)
         engine.spares.drop(body["container"], body["exec"])
         if body["exec"]:
             execute.ended(engine, body)
@@ -44,6 +43,7 @@ async def exited(engine: Engine, body: dict[str, Any]) -> None:
                 return
         if engine.registry.get(body["container"]) is not entry:
             return  # it was removed, which tells the supervisor all at once
+    engine.spares.complete(body["container"], "", body)
     engine.supervision.tell("acknowledge", {"container": body["container"], "exec": ""})
 
 
@@ -51,6 +51,7 @@ async def settle(engine: Engine, entry: Entry, body: dict[str, Any]) -> bool:
     """The caller holds the container's lock. ``body``: code, signal, oom, at. False when a full disk has kept it from being
     recorded: then the supervisor keeps the exit and tells the next daemon."""
     container = entry.container
+    body = engine.spares.complete(container.id, "", body)
     error = "the exit code is unknown: the supervisor was killed" if body.get("unknown") else ""
     try:
         await networks.disconnect(engine, container)

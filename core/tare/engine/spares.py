@@ -49,19 +49,20 @@ class Spares:
             self._timer = loop.call_later(AGE, self._grown)
 
     def drop(self, container: str, exec: str = "") -> None:
-        """It has ended. Harmless for one that is not known."""
+        """It has ended, or will be said to have. Harmless for one that is not known."""
         key = container, exec
         self._young.pop(key, None)
         self._asked.discard(key)
         self._lost.discard(key)
         _close(self._kept.pop(key, (None, ()))[1])
-        if key in self._pidfds:
-            os.close(self._pidfds.pop(key))
 
     def complete(self, container: str, exec: str, exit: dict[str, Any]) -> dict[str, Any]:
-        """``exit`` of messages; where the supervisor does not know it, as the kernel tells it, if it does."""
-        pidfd = self._pidfds.get((container, exec), -1)
-        status = exits.of_stranger(pidfd) if exit.get("unknown") and pidfd >= 0 else None
+        """``exit`` of messages, for the last time; where the supervisor does not know it, as the kernel tells it, if it does."""
+        pidfd = self._pidfds.pop((container, exec), -1)
+        if pidfd < 0:
+            return exit
+        status = exits.of_stranger(pidfd) if exit.get("unknown") else None
+        os.close(pidfd)
         if status is None:
             return exit
         return {**exit, **exits.of_status(status, exit["oom"]), "at": exit["at"], "unknown": False}
@@ -73,8 +74,10 @@ class Spares:
     async def adopt(self, processes: Sequence[dict[str, Any]]) -> None:
         """``processes`` of ``hello``: what a new supervisor has adopted gets its streams back; of the rest they are fetched."""
         running = {(one["container"], one["exec"]): one.get("adopted", False) for one in processes if one["exit"] is None}
-        for key in (self._kept.keys() | self._pidfds.keys()) - running.keys():
+        for key in self._kept.keys() - running.keys():
             self.drop(*key)
+        for key in self._pidfds.keys() - {(one["container"], one["exec"]) for one in processes}:
+            self.complete(*key, {})
         for key, adopted in running.items():
             if adopted:
                 await self._resume(key)
@@ -84,8 +87,10 @@ class Spares:
         """Close every copy."""
         if self._timer is not None:
             self._timer.cancel()
-        for key in [*self._kept, *self._pidfds]:
+        for key in list(self._kept):
             self.drop(*key)
+        _close(self._pidfds.values())
+        self._pidfds.clear()
 
     def _grown(self) -> None:
         loop = asyncio.get_running_loop()
@@ -143,7 +148,7 @@ class Spares:
         try:
             await self._supervision.ask("resume", {"container": container, "exec": exec, **answer}, fds)
         except NotFound:
-            _close(self._kept.pop(key)[1])  # The news of its end is on the way, and asks the pidfd.
+            self.drop(container, exec)
         except TareError as error:
             log.error("%s: its streams cannot be resumed: %s", name, error)
 
