@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from peers import IDLE, IMAGE, Daemon, Docker, Peer
@@ -58,9 +59,8 @@ def run(peers: list[Peer], rounds: int, figures: Figures, networks: list[str]) -
             charged(peer, peer.run(network, "true"))
             peer.account.settle()
         before = {peer.name: peer.account.usage() for peer in able}
-        for turn in range(rounds):
-            for peer in _rotated(able, turn):
-                figures.add(what, peer.name, charged(peer, peer.run(network, "true")))
+        for _turn, peer in turns(able, rounds):
+            figures.add(what, peer.name, charged(peer, peer.run(network, "true")))
         for peer in able:
             peer.account.settle()
             figures.set(f"{what}: CPU ms", peer.name, (peer.account.usage() - before[peer.name]) / rounds * 1000)
@@ -73,20 +73,19 @@ def api(peers: list[Peer], rounds: int, figures: Figures, network: str) -> None:
     body = {"Image": IMAGE, "Cmd": ["true"], "HostConfig": {"NetworkMode": network}}
     what = "API create+start+wait+remove"
     before = {}
-    for turn in range(-1, rounds):
-        if turn == 0:
-            for peer in able:
-                peer.account.settle()
-            before = {peer.name: peer.account.usage() for peer in able}
-        for peer in _rotated(able, turn):
-            wire = wires[peer.name]
-            started = time.perf_counter()
-            made = wire.ask("POST", "/containers/create", body)["Id"]
-            wire.ask("POST", f"/containers/{made}/start")
-            wire.ask("POST", f"/containers/{made}/wait")
-            wire.ask("DELETE", f"/containers/{made}")
-            if turn >= 0:
-                figures.add(what, peer.name, (time.perf_counter() - started) * 1000)
+    for turn, peer in turns(able, rounds, first=-1):
+        if turn == 0 and not before:
+            for each in able:
+                each.account.settle()
+            before = {each.name: each.account.usage() for each in able}
+        wire = wires[peer.name]
+        started = time.perf_counter()
+        made = wire.ask("POST", "/containers/create", body)["Id"]
+        wire.ask("POST", f"/containers/{made}/start")
+        wire.ask("POST", f"/containers/{made}/wait")
+        wire.ask("DELETE", f"/containers/{made}")
+        if turn >= 0:
+            figures.add(what, peer.name, (time.perf_counter() - started) * 1000)
     for peer in able:
         peer.account.settle()
         figures.set(f"{what}: CPU ms", peer.name, (peer.account.usage() - before[peer.name]) / rounds * 1000)
@@ -99,30 +98,27 @@ def execute(peers: list[Peer], rounds: int, figures: Figures, network: str) -> N
     for peer in able:
         charged(peer, peer.background("bench-exec", network))
         charged(peer, peer.execute("bench-exec", "true"))
-    for turn in range(rounds):
-        for peer in _rotated(able, turn):
-            figures.add("exec C true", peer.name, charged(peer, peer.execute("bench-exec", "true")))
+    for _turn, peer in turns(able, rounds):
+        figures.add("exec C true", peer.name, charged(peer, peer.execute("bench-exec", "true")))
     daemons = [peer for peer in able if isinstance(peer, Daemon)]
     wires = {peer.name: Wire(peer.socket) for peer in daemons}
-    for turn in range(rounds):
-        for peer in _rotated(daemons, turn):
-            wire = wires[peer.name]
-            started = time.perf_counter()
-            made = wire.ask("POST", "/containers/bench-exec/exec", {"Cmd": ["true"], "AttachStdout": True, "AttachStderr": True})
-            wire.stream("POST", f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
-            ended = wire.ask("GET", f"/exec/{made['Id']}/json")
-            figures.add("API exec true", peer.name, (time.perf_counter() - started) * 1000)
-            if ended["ExitCode"] not in (0, None):
-                raise SystemExit(f"bench: {peer.name}: exec ended with {ended['ExitCode']}")
+    for _turn, peer in turns(daemons, rounds):
+        wire = wires[peer.name]
+        started = time.perf_counter()
+        made = wire.ask("POST", "/containers/bench-exec/exec", {"Cmd": ["true"], "AttachStdout": True, "AttachStderr": True})
+        wire.stream("POST", f"/exec/{made['Id']}/start", {"Detach": False, "Tty": False})
+        ended = wire.ask("GET", f"/exec/{made['Id']}/json")
+        figures.add("API exec true", peer.name, (time.perf_counter() - started) * 1000)
+        if ended["ExitCode"] not in (0, None):
+            raise SystemExit(f"bench: {peer.name}: exec ended with {ended['ExitCode']}")
     for peer in able:
         peer.clear()
 
 
 def ps(peers: list[Peer], rounds: int, figures: Figures, what: str = "ps, no containers") -> None:
     able = [peer for peer in peers if hasattr(peer, "list")]
-    for turn in range(rounds):
-        for peer in _rotated(able, turn):
-            figures.add(what, peer.name, charged(peer, peer.list()))
+    for _turn, peer in turns(able, rounds):
+        figures.add(what, peer.name, charged(peer, peer.list()))
 
 
 def many(peers: list[Peer], rounds: int, figures: Figures, network: str, count: int, fewer: int) -> None:
@@ -161,12 +157,14 @@ def private(pid: int) -> int:
     return sum(int(line.split()[1]) for line in lines if line.startswith(("Private_Clean", "Private_Dirty")))
 
 
-def _rotated(peers: list[Peer], turn: int) -> list[Peer]:
-    """Nobody is always first."""
-    if not peers:
-        return []
-    start = turn % len(peers)
-    return peers[start:] + peers[:start]
+def turns(peers: list[Peer], rounds: int, first: int = 0) -> Iterator[tuple[int, Peer]]:
+    """Everybody in every round, nobody always first. What an engine still does after its answer is not left to fall on the next:
+    that comes when the engine is at rest."""
+    for turn in range(first, rounds):
+        start = turn % max(len(peers), 1)
+        for peer in peers[start:] + peers[:start]:
+            yield turn, peer
+            peer.account.settle(quiet=0.03, window=0.05, deadline=5.0)
 
 
 __all__ = ["IDLE", "Figures", "api", "execute", "many", "private", "ps", "run", "spawn"]

@@ -15,7 +15,7 @@ import resource
 import socket
 import sys
 
-from tare.errors import Internal, NotFound, TareError, Unavailable
+from tare.errors import Conflict, Internal, TareError, Unavailable
 from tare.linux.process import CLONE_NEWPID, CLONE_PARENT, PR_SET_DUMPABLE, clone3, prctl, setns
 from tare.supervisor import messages
 from tare.supervisor.channel import close_all, fields
@@ -151,7 +151,7 @@ def _enter(path: str) -> None:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError as error:
-        raise NotFound(f"cannot enter the pid namespace {path}: {error.strerror}", subject=path) from error
+        raise Conflict(f"cannot enter the pid namespace {path}: the container is not running", subject=path) from error
     try:
         setns(fd, CLONE_NEWPID)
     except OSError as error:
