@@ -21,7 +21,7 @@ FORBIDDEN = ("permission denied", "is a directory", "exec format error")
 
 
 class Attachment:
-    """One attachment: ``open`` sends everything that must be under way before the start, ``follow`` stays to the end."""
+    """One attachment: ``open`` asks for the streams, ``start`` or ``wait`` for the exit code, ``follow`` stays to the end."""
 
     def __init__(self, client: Client, ref: str, *, tty: bool, wanted: frozenset[str], keys: str = "") -> None:
         self.client = client
@@ -38,15 +38,28 @@ class Attachment:
         if self.tty and "stdin" in self.wanted and not posix.isatty(0):
             raise Conflict(NOT_A_TERMINAL, hint="leave out -t, or type the command in a terminal")
 
-    def open(self, condition: str, *, logs: bool = False) -> None:
-        """Ask for the streams and for the exit code at the same time, and see that both are granted."""
+    def open(self, *, logs: bool = False) -> None:
+        """Ask for the streams, before the start if there is to be one: then nothing that is written is missed."""
         query = [(name, name in self.wanted) for name in ("stdin", "stdout", "stderr")]
         query += [("stream", True), ("logs", logs)]
         if self.wanted:
             self.stream = containers.attach(self.client, self.ref, [*query, ("detachKeys", self.keys_text)])
-        self.exit = containers.wait(self.client, self.ref, condition)
-        if self.stream:
             self.stream.answer()
+
+    def start(self, condition: str) -> int:
+        """Start it: 0, or what to exit with when it does not start, which has been told by then."""
+        try:
+            self.exit = containers.start_and_wait(self.client, self.ref, condition)
+        except TareError as error:
+            from tare.cli import render
+
+            render.failure(error)
+            return start_code(error)
+        return 0
+
+    def wait(self) -> None:
+        """It runs already: ask for its exit code."""
+        self.exit = containers.wait(self.client, self.ref)
 
     def follow(self) -> int:
         """Carry the streams until the container has ended; its exit code, or 0 when the user left it."""

@@ -113,6 +113,7 @@ class Call:
         self.request = (method, path, body, headers)
         self.spoken = client.version
         self.connection = self._send()
+        self._response: Response | None = None
 
     def _send(self) -> Connection:
         method, path, body, headers = self.request
@@ -121,9 +122,12 @@ class Call:
         return connection
 
     def answer(self) -> Response:
-        """The answer with its body unread. Raises TareError for every status of 400 and more."""
+        """The answer, waited for once, with its body unread. Raises TareError for every status of 400 and more."""
+        if self._response is not None:
+            return self._response
         response = self.connection.receive()
         if response.status < 400:
+            self._response = response
             return response
         data = response.read()
         self.client.keep(response)

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from tare.client.client import TEXT_OR_JSON, quote
+from tare.errors import NotFound
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
     from tare.client.client import Call, Client, Query
+
+
+OK = 200
 
 
 def create(client: Client, body: dict[str, Any], name: str = "", platform: str = "") -> dict[str, Any]:
@@ -54,6 +58,19 @@ def rename(client: Client, ref: str, name: str) -> None:
 def wait(client: Client, ref: str, condition: str = "") -> Call:
     """Its value is ``{"StatusCode", "Error": {"Message"} | None}``; it comes when the condition is met."""
     return client.begin("POST", f"/containers/{quote(ref)}/wait", (("condition", condition),))
+
+
+def start_and_wait(client: Client, ref: str, condition: str) -> Call:
+    """Start it; answered when it runs, and the value is that of ``wait``. Raises TareError when it does not start."""
+    try:
+        call = client.begin("POST", f"/tare/v1/containers/{quote(ref)}/start", (("condition", condition),))
+        if call.answer().status == OK:
+            return call
+    except NotFound:
+        pass  # Not tare's daemon: Docker's takes two requests.
+    call = wait(client, ref, condition)
+    start(client, ref).body()
+    return call
 
 
 def attach(client: Client, ref: str, query: Query) -> Call:

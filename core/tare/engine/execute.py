@@ -36,7 +36,7 @@ def create(engine: Engine, ref: str, wish: Exec) -> str:
         raise Invalid(
             f"the working directory '{wish.working_dir}' is invalid, it needs to be an absolute path", subject=wish.working_dir
         )
-    forget_old(engine, container)
+    forget_old(engine)
     id = new_id()
     attaching.detach_keys(wish.detach_keys)
     made = replace(wish, id=id, container=container.id)
@@ -186,13 +186,17 @@ def adopt(engine: Engine, process: dict[str, Any]) -> None:
     engine.execs[exec.id] = entry.container.execs[exec.id] = exec
 
 
-def forget_old(engine: Engine, container: Container) -> None:
+def forget_old(engine: Engine) -> None:
     limit = time.monotonic() - KEPT_SECONDS
-    for id in list(container.execs):
-        if engine.exec_ended.get(id, limit + 1) < limit:
-            container.execs.pop(id, None)
-            engine.execs.pop(id, None)
-            engine.exec_ended.pop(id, None)
+    while engine.exec_ended:
+        id, at = next(iter(engine.exec_ended.items()))  # the oldest: they are noted as they end
+        if at >= limit:
+            return
+        del engine.exec_ended[id]
+        old = engine.execs.pop(id, None)
+        entry = engine.registry.get(old.container) if old is not None else None
+        if entry is not None:
+            entry.container.execs.pop(id, None)
 
 
 async def resize(engine: Engine, id: str, rows: int, columns: int) -> None:

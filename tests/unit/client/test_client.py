@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tare.client import containers
 from tare.client.address import Address, parse
 from tare.client.client import Client, quote
 from tare.client.connection import Unreachable
@@ -205,3 +206,16 @@ def test_a_starter_is_asked_once(tmp_path: Path) -> None:
 
 def test_quote() -> None:
     assert quote("a/b:c@sha256:1 ?#é\udcff") == "a/b:c%40sha256:1%20%3F%23%C3%A9%FF"
+
+
+def test_a_start_of_dockers_daemon_takes_two_requests(peer: Peer, listener: Listener) -> None:
+    ended = answer(b'{"StatusCode":3}', extra="Connection: close\r\n")
+    client = peer([answer(b'{"message":"page not found"}', "404 Not Found"), ended, answer(b"", "204 No Content")])
+    assert containers.start_and_wait(client, "box", "next-exit").value() == {"StatusCode": 3}
+    listener.thread.join(20)
+    asked = [request.split(b" HTTP/1.1")[0].replace(b"/v1.50", b"") for request in listener.asked]
+    assert asked == [
+        b"POST /tare/v1/containers/box/start?condition=next-exit",
+        b"POST /containers/box/wait?condition=next-exit",
+        b"POST /containers/box/start",
+    ]

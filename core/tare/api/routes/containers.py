@@ -148,10 +148,20 @@ def size_of(call: Call) -> tuple[int, int]:
 
 
 async def wait(call: Call) -> Stream:
-    condition = call.text("condition") or "not-running"
-    if condition not in CONDITIONS:
-        raise Invalid(f'invalid condition: "{condition}"', subject=condition, hint=f"one of {', '.join(CONDITIONS)}")
-    return Stream(_exit(call.engine.expect(call.ref, condition)), "application/json")
+    return exit_code(call.engine.expect(call.ref, condition(call)))
+
+
+def condition(call: Call) -> str:
+    """What is to be waited for. Raises Invalid."""
+    named = call.text("condition") or "not-running"
+    if named not in CONDITIONS:
+        raise Invalid(f'invalid condition: "{named}"', subject=named, hint=f"one of {', '.join(CONDITIONS)}")
+    return named
+
+
+def exit_code(coming: Awaitable[Exit]) -> Stream:
+    """The answer to a wait: its head at once, its body when the condition is met."""
+    return Stream(_exit(coming), "application/json")
 
 
 async def _exit(coming: Awaitable[Exit]) -> AsyncIterator[bytes]:

@@ -1,13 +1,15 @@
-"""What Docker has no word for, under /tare/v1: plugins, the effective configuration, why a port is reachable."""
+"""What Docker has no word for, under /tare/v1: plugins, the effective configuration, why a port is reachable; and start
+and wait in one request."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tare.api import tables
-from tare.api.answer import Answer, as_json, as_text
+from tare.api.answer import Answer, Stream, as_json, as_text
 from tare.api.call import Call
 from tare.api.router import Route
+from tare.api.routes import containers
 from tare.config import show
 from tare.drivers.network import SupportsExplain
 from tare.errors import NotFound
@@ -60,9 +62,18 @@ async def explain(call: Call) -> Answer:
     return as_json(told)
 
 
+async def start(call: Call) -> Stream:
+    """Docker's start and wait in one: the head comes when the container runs, the body when the condition is met."""
+    condition = containers.condition(call)
+    await call.engine.start(call.ref)
+    # Nothing has run since it started: its end is still to come.
+    return containers.exit_code(call.engine.expect(call.ref, condition))
+
+
 ROUTES = [
     Route("GET", "/tare/v1/plugins", plugins),
     Route("GET", "/tare/v1/plugins/{ref}", plugin),
     Route("GET", "/tare/v1/config", config),
     Route("GET", "/tare/v1/network/explain", explain),
+    Route("POST", "/tare/v1/containers/{ref}/start", start),
 ]

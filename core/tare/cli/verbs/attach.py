@@ -35,7 +35,8 @@ def attach(options: Options, client: Client) -> int:
     attachment.check()
     if options.flag("sig-proxy", True):
         attachment.proxy_signals()
-    attachment.open("")
+    attachment.wait()
+    attachment.open()
     return attachment.follow()
 
 

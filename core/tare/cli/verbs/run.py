@@ -38,8 +38,8 @@ def run(options: Options, client: Client) -> int:
     attachment.ref = id = create(client, options, streams)
     if options.flag("sig-proxy", True):
         attachment.proxy_signals()
-    attachment.open("removed" if options.flag("rm") else "next-exit")
-    code = _start(client, id)
+    attachment.open()
+    code = attachment.start("removed" if options.flag("rm") else "next-exit")
     if code:
         return code
     if not streams & {"stdout", "stderr"}:

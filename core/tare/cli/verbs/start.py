@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from tare.cli import render
 from tare.cli.flags import Flag
 from tare.cli.several import each
 from tare.cli.verb import Verb
 from tare.client import containers
-from tare.errors import Invalid, TareError
+from tare.errors import Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,7 +25,7 @@ def start(options: Options, client: Client) -> int:
         return each(options.words, lambda ref: containers.start(client, ref))
     if len(options.words) > 1:
         raise Invalid("you cannot start and attach multiple containers at once", subject=options.words[1])
-    from tare.cli.attachment import BOTH_OUTPUTS, Attachment, start_code
+    from tare.cli.attachment import BOTH_OUTPUTS, Attachment
 
     ref = options.words[0]
     found = containers.inspect(client, ref)
@@ -36,13 +35,8 @@ def start(options: Options, client: Client) -> int:
     attachment = Attachment(client, found["Id"], tty=config["Tty"], wanted=wanted, keys=options.text("detach-keys"))
     attachment.check()
     attachment.proxy_signals()
-    attachment.open("removed" if found["HostConfig"].get("AutoRemove") else "next-exit")
-    try:
-        containers.start(client, found["Id"]).body()
-    except TareError as error:
-        render.failure(error)
-        return start_code(error)
-    return attachment.follow()
+    attachment.open()
+    return attachment.start("removed" if found["HostConfig"].get("AutoRemove") else "next-exit") or attachment.follow()
 
 
 VERB = Verb(start, "Start containers", "[OPTIONS] CONTAINER [CONTAINER...]", FLAGS, least=1, most=None)
