@@ -40,6 +40,7 @@ from tare.model.container import ContainerConfig, Exec, LogOptions
 from tare.model.event import Event
 from tare.model.image import Image
 from tare.model.network import Network
+from tare.model.process import Launch, ProcessRef
 
 if TYPE_CHECKING:
     from tare.config.settings import Settings
@@ -75,6 +76,7 @@ class Engine:
         self.known_networks: dict[str, Network] = {}
         self.execs: dict[str, Exec] = {}
         self.exec_ended: dict[str, float] = {}
+        self.exec_plans: dict[str, tuple[ProcessRef, Launch]] = {}
         self.templates: set[str] = set()
         self.layers: dict[str, set[str]] = {}
         self.unpacking: dict[tuple[str, str], asyncio.Lock] = {}

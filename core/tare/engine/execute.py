@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import struct
@@ -15,9 +16,11 @@ from tare.containers.names import new_id
 from tare.engine import attach as attaching
 from tare.engine import bundle as bundles
 from tare.engine.persist import announce
+from tare.engine.roster import Handle
 from tare.engine.start import fields, warm
 from tare.errors import Conflict, Invalid, NotFound, TareError
 from tare.model.container import Exec
+from tare.model.process import Launch
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -27,6 +30,9 @@ CANNOT_RUN = 126
 
 KEPT_SECONDS = 300.0
 """How long an ended exec can still be inspected, as in Docker."""
+
+MOST_PLANS = 64
+"""Plans that are kept for execs which are created and not yet started."""
 
 
 def create(engine: Engine, ref: str, wish: Exec) -> str:
@@ -42,7 +48,25 @@ def create(engine: Engine, ref: str, wish: Exec) -> str:
     made = replace(wish, id=id, container=container.id)
     engine.execs[id] = container.execs[id] = made
     announce(engine, container, f"exec_create: {' '.join(wish.command)}", execID=id)
+    engine.spawn(plan_ahead(engine, container, made), f"planning exec {id[:12]}")
     return id
+
+
+async def plan_ahead(engine: Engine, container: Container, wish: Exec) -> None:
+    """While the client prepares its next request, which asks for the start. What stands in the way is told then."""
+    target = container.process
+    with contextlib.suppress(TareError):
+        runtime = await engine.roster.open("runtime", container.runtime)
+        engine.exec_plans[wish.id] = target, await plan(engine, runtime, container, wish)
+    if len(engine.exec_plans) > MOST_PLANS:
+        del engine.exec_plans[next(iter(engine.exec_plans))]
+
+
+async def plan(engine: Engine, runtime: Handle, container: Container, wish: Exec) -> Launch:
+    bundle = bundles.without_mounts(engine, container)
+    process = bundles.process_of(container, bundle, wish)
+    launch: Launch = await runtime.call("plan_exec", process, bundle, container.process)
+    return launch
 
 
 def running(engine: Engine, ref: str) -> Container:
@@ -83,9 +107,9 @@ async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: 
     key = {"container": container.id, "exec": id}
     try:
         runtime = await engine.roster.open("runtime", container.runtime)
-        bundle = bundles.without_mounts(engine, container)
-        process = bundles.process_of(container, bundle, wish)
-        launch = await runtime.call("plan_exec", process, bundle, container.process)
+        target, launch = engine.exec_plans.pop(id, (None, None))
+        if launch is None or target != container.process:
+            launch = await plan(engine, runtime, container, wish)
         await warm(engine, runtime, launch.entry)
         if conn is not None and not detach:
             body = {

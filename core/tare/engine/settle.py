@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+LATER = 0.01
+
 
 def hear(engine: Engine, kind: str, body: dict[str, Any]) -> None:
     """An event of the supervisor."""
@@ -25,7 +28,9 @@ def hear(engine: Engine, kind: str, body: dict[str, Any]) -> None:
         engine.spares.drop(body["container"], body["exec"])
         if body["exec"]:
             execute.ended(engine, body)
-            engine.supervision.tell("acknowledge", {"container": body["container"], "exec": body["exec"]})
+            # A moment later: whoever has seen the stream end asks for the exit code now.
+            done = {"container": body["container"], "exec": body["exec"]}
+            asyncio.get_running_loop().call_later(LATER, engine.supervision.tell, "acknowledge", done)
         else:
             engine.spawn(exited(engine, body), f"settling the exit of {body['container'][:12]}")
     elif kind == "detached":

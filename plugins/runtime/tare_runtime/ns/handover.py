@@ -9,7 +9,6 @@ import errno
 import os
 import resource
 import select
-import signal
 import stat
 
 from tare.linux import capabilities, seccomp
@@ -22,11 +21,14 @@ from tare_runtime.ns.terminal import take_control
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import signal
     from typing import Any, NoReturn
 
     from tare_runtime.ns.users import Identity
+else:
+    import _signal as signal  # numbers are numbers: a fresh clone pays for every page of enum's that it touches
 
-_IGNORED: list[signal.Signals] = []
+_IGNORED: list[int] = []
 _INHERITED: list[int] = []
 """The oom_score_adj of the template, once it is known."""
 
@@ -38,7 +40,7 @@ def remember_inheritance() -> None:
         restore_hidden_signals()
         with open("/proc/self/oom_score_adj", "rb", 0) as file:
             _INHERITED.append(int(file.read(16)))
-        _IGNORED.extend(each for each in signal.valid_signals() if signal.getsignal(each) is signal.SIG_IGN)
+        _IGNORED.extend(each for each in signal.valid_signals() if signal.getsignal(each) == signal.SIG_IGN)
 
 
 def hand_over(process: dict[str, Any], fds: dict[str, Any], terminal: int = -1, *, make_cwd: bool) -> NoReturn:
