@@ -54,9 +54,10 @@ def set_capabilities(effective: int, permitted: int, inheritable: int) -> None:
 
 def limit_bounding(bits: int, last: int) -> None:
     """Drop every capability up to number ``last`` from the bounding set that is not in ``bits``."""
+    drop = syscalls.raw
     for number in range(last + 1):
-        if not bits >> number & 1:
-            prctl(PR_CAPBSET_DROP, number)
+        if not bits >> number & 1 and drop(syscalls.PRCTL, PR_CAPBSET_DROP, number, 0, 0, 0, 0) < 0:
+            prctl(PR_CAPBSET_DROP, number)  # once more, by who knows how to say what is wrong
 
 
 def set_ambient(bits: int, last: int) -> None:

@@ -59,12 +59,13 @@ def prototype(*kinds: Any) -> Callable[..., int]:
     return function
 
 
-_syscall = prototype(*[WORD] * 6)
+raw = prototype(*[WORD] * 6)
+"""system call and six words → what the kernel answers, -1 for an error: for loops in which nothing goes wrong."""
 
 
 def call(number: int, a: int = 0, b: int = 0, c: int = 0, d: int = 0, e: int = 0, f: int = 0) -> int:
     """The result of system call ``number``. Pointers are passed as addresses. Raises OSError with the errno."""
-    return through(_syscall, number, a, b, c, d, e, f)
+    return through(raw, number, a, b, c, d, e, f)
 
 
 def through(function: Callable[..., int], *arguments: int | bytes) -> int:

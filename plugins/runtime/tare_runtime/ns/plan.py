@@ -106,16 +106,10 @@ def container_plan(bundle: Bundle, host: Host) -> tuple[dict[str, Any], Namespac
 def exec_plan(wish: Mapping[str, Any], bundle: Bundle, host: Host, target: ProcessRef) -> dict[str, Any]:
     """The plan for tare_runtime.ns.join: every namespace of the target, and its cgroups."""
     linux = bundle.spec.get("linux", {})
-    path = cgroup_path(bundle, host)
-    base = f"/proc/{target.pid}/ns"
-    joins = tuple(
-        (f"{base}/{FILES[kind]}", FLAGS[kind], target.pid, target.start_time)
-        for kind in ("ipc", "uts", "network", "cgroup", "mount")
-    )
     return {
         "id": bundle.id,
-        **placement(host, path, None),
-        "joins": joins,
+        **placement(host, cgroup_path(bundle, host), None),
+        "target": (target.pid, target.start_time),
         "process": process_plan(wish, linux, bundle, host),
         "rows": bundle.rows,
         "columns": bundle.columns,

@@ -90,9 +90,12 @@ def _entries(root: int, path: str, fields: int) -> list[list[str]]:
         text = os.read(fd, min(status.st_size, LARGEST_FILE)).decode(errors="surrogateescape")
     finally:
         os.close(fd)
-    split = (line.split(":") for line in text.split("\n"))
-    numbers = (2, 3) if fields == 7 else (2,)
-    return [entry for entry in split if len(entry) >= fields and all(_number(entry[place]) for place in numbers)]
+    found = []
+    for line in text.split("\n"):
+        entry = line.split(":")
+        if len(entry) >= fields and _number(entry[2]) and (fields != 7 or _number(entry[3])):
+            found.append(entry)
+    return found
 
 
 def _number(text: str) -> bool:
