@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections import deque
 
-from tare.errors import TareError
 from tare.supervisor import messages
-from tare.supervisor.loop import ENDED, IN, OUT, note
+from tare.supervisor.loop import ENDED, IN, OUT
+from tare.supervisor.messages import close_all, fields
+from tare.supervisor.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Sequence
 
+    from tare.errors import TareError
     from tare.supervisor.loop import Loop
     from tare.supervisor.messages import Body
 
@@ -141,22 +142,3 @@ class Channel:
             action()
         if self.open:
             self._interest()
-
-
-def fields(error: TareError) -> Body:
-    """An error as the body of ``error``; tare.errors.from_fields is the way back."""
-    return {
-        "kind": error.kind,
-        "message": error.message,
-        "subject": error.subject,
-        "hint": error.hint,
-        "exit_code": error.exit_code,
-    }
-
-
-def close_all(fds: Sequence[int]) -> None:
-    """Close descriptors; -1 and what is closed already are passed over."""
-    for fd in fds:
-        if fd >= 0:
-            with contextlib.suppress(OSError):
-                os.close(fd)

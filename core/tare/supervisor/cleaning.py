@@ -7,7 +7,7 @@ Messages: supervisor → janitor ``clean`` {"tasks": [[number, [cgroup, ...], [p
 from __future__ import annotations
 
 from tare.supervisor.companion import Companion
-from tare.supervisor.loop import note
+from tare.supervisor.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

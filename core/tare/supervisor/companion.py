@@ -9,7 +9,7 @@ import sys
 import time
 
 from tare.supervisor.channel import Channel
-from tare.supervisor.loop import note
+from tare.supervisor.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

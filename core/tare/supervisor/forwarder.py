@@ -13,7 +13,8 @@ import resource
 import socket
 
 from tare.supervisor.channel import Channel
-from tare.supervisor.loop import IN, OUT, Loop, note
+from tare.supervisor.loop import IN, OUT, Loop
+from tare.supervisor.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import time
 from collections import deque
 
 from tare.supervisor import messages
-from tare.supervisor.loop import report
+from tare.supervisor.notes import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

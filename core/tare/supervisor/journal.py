@@ -14,7 +14,7 @@ from collections import deque
 from tare.errors import Unavailable
 from tare.supervisor import messages
 from tare.supervisor.companion import Companion
-from tare.supervisor.loop import note
+from tare.supervisor.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import os
 
 from tare.linux import process as kernel
 from tare.supervisor import exits
-from tare.supervisor.loop import note
+from tare.supervisor.notes import note
 from tare.supervisor.process import Process
 
 TYPE_CHECKING = False

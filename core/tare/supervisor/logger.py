@@ -13,7 +13,7 @@ import socket
 from tare.supervisor import messages
 from tare.supervisor.journal import CHUNK
 from tare.supervisor.logformats import FramedLog, JsonLog, LogFile
-from tare.supervisor.loop import note, report
+from tare.supervisor.notes import note, report
 from tare.supervisor.streams import CHUNK as LARGEST
 
 TYPE_CHECKING = False

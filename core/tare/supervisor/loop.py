@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import heapq
 import select
-import sys
 import time
 
 from tare.supervisor.messages import buffer
+from tare.supervisor.notes import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -102,17 +102,3 @@ class Loop:
                     action()
                 except Exception:
                     report()
-
-
-def note(text: str) -> None:
-    """One line to the supervisor's log, which is its stderr."""
-    stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    sys.stderr.write(f"{stamp} {text}\n")
-    sys.stderr.flush()
-
-
-def report() -> None:
-    """The exception being handled, with its traceback, to the supervisor's log."""
-    note("unexpected error:")
-    # The interpreter's own printer: the module traceback would bring in re.
-    sys.__excepthook__(*sys.exc_info())

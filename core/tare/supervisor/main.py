@@ -19,7 +19,8 @@ from tare.supervisor.channel import Channel
 from tare.supervisor.cleaning import Cleaning
 from tare.supervisor.journal import Journal
 from tare.supervisor.ledger import Ledger
-from tare.supervisor.loop import IN, Loop, note
+from tare.supervisor.loop import IN, Loop
+from tare.supervisor.notes import note
 from tare.supervisor.ports import Ports
 from tare.supervisor.requests import Requests
 from tare.supervisor.spawn import SOCKET

@@ -66,17 +66,22 @@ A terminal's stdin is never closed.
 
 from __future__ import annotations
 
-import array
 import marshal
 import os
-import socket
+import sys
+
+from tare.errors import TareError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
+    from collections.abc import Sequence
     from typing import Any
 
     Body = dict[str, Any]
 else:
+    import _socket as socket  # socket itself brings selectors and enum along: a quarter of a template's memory
+
     Body = dict
 
 VERSION = 1
@@ -84,7 +89,9 @@ OLDEST = 1
 LIMIT = 180 * 1024
 MAX_FDS = 250
 
-_RIGHTS = socket.CMSG_SPACE(array.array("i").itemsize * MAX_FDS)
+_FD = 4
+"""Bytes of a descriptor among SCM_RIGHTS (unix(7))."""
+_RIGHTS = socket.CMSG_SPACE(_FD * MAX_FDS)
 
 
 def encode(kind: str, serial: int, body: Body) -> tuple[bytes, int]:
@@ -119,11 +126,15 @@ def send(sock: socket.socket, kind: str, serial: int, body: Body, fds: tuple[int
     packet, large = encode(kind, serial, body)
     try:
         every = [*fds, large] if large >= 0 else list(fds)
-        rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", every))] if every else []
-        sock.sendmsg([packet], rights, socket.MSG_NOSIGNAL)
+        sock.sendmsg([packet], rights(every) if every else (), socket.MSG_NOSIGNAL)
     finally:
         if large >= 0:
             os.close(large)
+
+
+def rights(fds: Sequence[int]) -> list[tuple[int, int, bytes]]:
+    """Descriptors as what goes beside a packet (unix(7))."""
+    return [(socket.SOL_SOCKET, socket.SCM_RIGHTS, b"".join([fd.to_bytes(_FD, sys.byteorder) for fd in fds]))]
 
 
 def buffer() -> memoryview:
@@ -140,12 +151,31 @@ def receive(sock: socket.socket, room: memoryview | None = None) -> tuple[str, i
     fds: list[int] = []
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
-            whole = array.array("i")
-            whole.frombytes(data[: len(data) - len(data) % whole.itemsize])
-            fds.extend(whole)
+            fds.extend(memoryview(data)[: len(data) // _FD * _FD].cast("i"))
     if not length:
         for fd in fds:
             os.close(fd)
         return None
     message = decode(packet, fds)
     return (*message, fds)
+
+
+def fields(error: TareError) -> Body:
+    """An error as the body of ``error``; tare.errors.from_fields is the way back."""
+    return {
+        "kind": error.kind,
+        "message": error.message,
+        "subject": error.subject,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+
+
+def close_all(fds: Sequence[int]) -> None:
+    """Close descriptors; -1 and what is closed already are passed over."""
+    for fd in fds:
+        if fd >= 0:
+            try:
+                os.close(fd)
+            except OSError:
+                continue

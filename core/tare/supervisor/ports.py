@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tare.supervisor.channel import close_all
 from tare.supervisor.companion import Companion
+from tare.supervisor.messages import close_all
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

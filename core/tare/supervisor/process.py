@@ -8,7 +8,8 @@ import time
 
 from tare.linux import process as kernel
 from tare.supervisor import exits
-from tare.supervisor.loop import IN, note
+from tare.supervisor.loop import IN
+from tare.supervisor.notes import note
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

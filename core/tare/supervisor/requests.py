@@ -7,8 +7,8 @@ import os
 from tare.errors import Conflict, Internal, Invalid, NotFound, TareError, Unsupported
 from tare.supervisor import messages, spares
 from tare.supervisor.attach import Client
-from tare.supervisor.channel import close_all
-from tare.supervisor.loop import note, report
+from tare.supervisor.messages import close_all
+from tare.supervisor.notes import note, report
 from tare.supervisor.start import Start, resize
 from tare.supervisor.streams import STDERR, STDOUT
 from tare.supervisor.templates import Template

@@ -13,8 +13,8 @@ import termios
 from tare.errors import Internal, Invalid, TareError, Unavailable, Unsupported
 from tare.linux import links
 from tare.supervisor import command
-from tare.supervisor.channel import close_all
 from tare.supervisor.loop import IN
+from tare.supervisor.messages import close_all
 from tare.supervisor.process import Process
 from tare.supervisor.streams import STDERR, STDOUT, Input, Output
 from tare.supervisor.template import MOUNT

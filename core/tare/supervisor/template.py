@@ -6,23 +6,22 @@ a time, blocking; the supervisor is the only peer, on descriptor 0, and its end 
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import gc
 import marshal
 import os
 import resource
-import socket
 import sys
 
 from tare.errors import Conflict, Internal, TareError, Unavailable
 from tare.linux.process import CLONE_NEWPID, CLONE_PARENT, PR_SET_DUMPABLE, clone3, prctl, setns
 from tare.supervisor import messages
-from tare.supervisor.channel import close_all, fields
-from tare.supervisor.loop import report
+from tare.supervisor.messages import close_all, fields
+from tare.supervisor.notes import report
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
     from types import ModuleType
     from typing import Any
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
     from tare.supervisor.messages import Body
 
     Entry = Callable[[Mapping[str, Any], dict[str, Any]], object]
+else:
+    import _socket as socket  # socket itself brings selectors and enum along: a quarter of a template's memory
 
 MOUNT = "mount:"
 """Begins the name of a descriptor for a mount; its index in the plan follows."""
@@ -97,24 +98,28 @@ class Template:
         plan = marshal.loads(launch["plan"])
         before = getattr(module, "before_clone", None)
         warnings = list(before(plan) or ()) if before is not None else []
-        with contextlib.ExitStack() as held:
-            cgroup = _directory(held, launch["clone_cgroup"]) if launch["clone_cgroup"] else -1
+        cgroup, entered = -1, False
+        try:
+            if launch["clone_cgroup"]:
+                cgroup = _directory(launch["clone_cgroup"])
             if launch["pid_namespace"]:
                 _enter(launch["pid_namespace"])
-                held.callback(setns, self._pid_namespace, CLONE_NEWPID)
-            try:
-                pid, _ = clone3(CLONE_PARENT | launch["namespaces"], cgroup=cgroup)
-            except OSError as error:
-                raise Unavailable(
-                    f"cannot clone a process: {error.strerror}", hint="see the limits on processes and namespaces"
-                ) from error
+                entered = True
+            pid, _ = clone3(CLONE_PARENT | launch["namespaces"], cgroup=cgroup)
             if pid == 0:
                 self._run(entry, plan, dict(zip(body["fds"], fds, strict=True)))
+        except OSError as error:
+            raise Unavailable(
+                f"cannot clone a process: {error.strerror}", hint="see the limits on processes and namespaces"
+            ) from error
+        finally:
+            if entered:
+                setns(self._pid_namespace, CLONE_NEWPID)
+            close_all([cgroup])
         return {"pid": pid, "warnings": warnings}
 
     def _run(self, entry: Entry, plan: Mapping[str, Any], named: dict[str, int]) -> None:
         """The child: never returns."""
-        code = 125
         report_fd = named["report"]
         try:
             os.close(self._control.detach())
@@ -129,21 +134,22 @@ class Template:
             failure = f"the entry ended with {error.code}"
         except BaseException as error:
             failure = f"{type(error).__name__}: {error}"
-            with contextlib.suppress(Exception):
+            try:
                 report()
+            except Exception:
+                failure += " (and its log is gone)"
         finally:
-            with contextlib.suppress(BaseException):
+            try:
                 os.write(report_fd, marshal.dumps(("failed", "entry", 0, failure), 2))
-            os._exit(code)
+            finally:
+                os._exit(125)
 
 
-def _directory(held: contextlib.ExitStack, path: str) -> int:
+def _directory(path: str) -> int:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except OSError as error:
         raise Unavailable(f"cannot open the cgroup {path}: {error.strerror}", subject=path) from error
-    held.callback(os.close, fd)
-    return fd
 
 
 def _enter(path: str) -> None:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import array
 import errno
 import marshal
 import os
-import socket
+import sys
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import socket
     from typing import NoReturn
+else:
+    import _socket as socket  # socket itself brings selectors and enum along: a quarter of a template's memory
 
 
 class Failure(Exception):
@@ -42,7 +44,7 @@ def send_terminal(report: int, master: int) -> None:
     """Give the pty's master away."""
     channel = socket.socket(fileno=report)
     try:
-        rights = array.array("i", [master])
+        rights = master.to_bytes(4, sys.byteorder)
         channel.sendmsg([marshal.dumps(("pty",), 2)], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
     finally:
         channel.detach()
