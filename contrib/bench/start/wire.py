@@ -50,17 +50,17 @@ class Wire:
 
     def _exchange(self, method: str, path: str, body) -> tuple[int, bytes]:
         self._send(method, path, body)
-        head = self._until(b"\r\n\r\n").decode("latin-1")
-        status = int(head.split()[1])
-        fields = {line.partition(":")[0].lower(): line.partition(":")[2].strip() for line in head.split("\r\n")[1:]}
-        if fields.get("transfer-encoding", "").lower() == "chunked":
+        head = self._until(b"\r\n\r\n").lower()
+        status = int(head[9:12])
+        if b"transfer-encoding: chunked" in head:
             data = b""
             while size := int(self._until(b"\r\n").split(b";")[0], 16):
                 data += self._exactly(size + 2)[:-2]
             self._until(b"\r\n")
         else:
-            data = self._exactly(0 if status in (204, 304) else int(fields.get("content-length", 0)))
-        if fields.get("connection", "").lower() == "close":
+            _, there, rest = head.partition(b"content-length:")
+            data = self._exactly(int(rest.partition(b"\r\n")[0]) if there and status not in (204, 304) else 0)
+        if b"connection: close" in head:
             self._socket.close()
             self._socket, self._buffer = self._connect(), b""
         return status, data

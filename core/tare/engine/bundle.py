@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+MOST_BUNDLES = 64
+"""Containers whose specification is kept for their next exec."""
+
 
 async def prepare(engine: Engine, container: Container, attachments: tuple[Attachment, ...]) -> Bundle:
     """The bundle of a start. Raises what stands in the way, and a plugin's veto."""
@@ -49,8 +52,14 @@ async def prepare(engine: Engine, container: Container, attachments: tuple[Attac
 
 
 def without_mounts(engine: Engine, container: Container) -> Bundle:
-    """The bundle as an exec needs it: the specification and whose namespaces are shared."""
-    return Bundle(id=container.id, spec=oci.build(request(engine, container)), rootfs=(), joins={})
+    """The bundle as an exec needs it: the specification alone, the same until the container's next start."""
+    known = engine.exec_bundles.get(container.id)
+    if known is None or known[0] != container.process:
+        while len(engine.exec_bundles) >= MOST_BUNDLES:
+            del engine.exec_bundles[next(iter(engine.exec_bundles))]
+        spec = oci.build(request(engine, container))
+        known = engine.exec_bundles[container.id] = container.process, Bundle(id=container.id, spec=spec, rootfs=(), joins={})
+    return known[1]
 
 
 def request(engine: Engine, container: Container) -> oci.SpecRequest:

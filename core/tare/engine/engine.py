@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tare.containers.container import Container
 from tare.containers.registry import Registry
+from tare.drivers.runtime import Bundle
 from tare.engine import (
     attach,
     create,
@@ -76,6 +77,7 @@ class Engine:
         self.known_networks: dict[str, Network] = {}
         self.execs: dict[str, Exec] = {}
         self.exec_ended: dict[str, float] = {}
+        self.exec_bundles: dict[str, tuple[ProcessRef, Bundle]] = {}
         self.exec_plans: dict[str, tuple[ProcessRef, Launch]] = {}
         self.templates: set[str] = set()
         self.layers: dict[str, set[str]] = {}
