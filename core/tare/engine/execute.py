@@ -111,22 +111,14 @@ async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: 
         if launch is None or target != container.process:
             launch = await plan(engine, runtime, container, wish)
         await warm(engine, runtime, launch.entry)
+        client, fds = None, []
         if conn is not None and not detach:
-            body = {
-                **key,
-                "id": os.urandom(8).hex(),
-                "stdin": wish.open_stdin,
-                "stdout": wish.attach_stdout,
-                "stderr": wish.attach_stderr,
-                "framed": not wish.tty,
-                "detach_keys": attaching.detach_keys(wish.detach_keys),
-                "initial": initial,
-            }
-            engine.supervision.tell("attach", body, [conn.fileno()])
+            client, fds = attachment(wish, initial), [conn.fileno()]
         answer = await engine.supervision.ask(
             "start",
             {
                 **key,
+                "client": client,
                 "runtime": container.runtime,
                 "launch": fields(launch),
                 "links": [],
@@ -138,6 +130,7 @@ async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: 
                 "size": list(wish.console_size),
                 "mount_fds": [],
             },
+            fds,
         )
     except BaseException as error:
         engine.supervision.tell("discard", key)
@@ -152,6 +145,19 @@ async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: 
     if current is not None and current.exit_code is None:
         note(engine, replace(current, pid=answer["pid"], start_time=answer["start_time"]))
     announce(engine, container, f"exec_start: {' '.join(wish.command)}", execID=id)
+
+
+def attachment(wish: Exec, initial: bytes) -> dict[str, Any]:
+    """Who is attached from the first byte on, as the body of ``start`` has it."""
+    return {
+        "id": os.urandom(8).hex(),
+        "stdin": wish.open_stdin,
+        "stdout": wish.attach_stdout,
+        "stderr": wish.attach_stderr,
+        "framed": not wish.tty,
+        "detach_keys": attaching.detach_keys(wish.detach_keys),
+        "initial": initial,
+    }
 
 
 async def say(conn: socket.socket, wish: Exec, text: str) -> None:

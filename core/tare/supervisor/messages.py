@@ -19,7 +19,8 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
                make sure that a template for this runtime runs → {}
     start      {"container", "exec": "" or id, "runtime", "launch": launch, "links": [link, ...], "tty": bool,
                 "stdin": bool, "stdin_once": bool, "log": log or None, "exit_record": path or "", "size": [rows, columns],
-                "mount_fds": [index, ...]}  + descriptors in the order of mount_fds
+                "mount_fds": [index, ...], "client": None or what attach has but for whom}
+                + descriptors in the order of mount_fds, then the client's socket
                launch = the fields of tare.model.process.Launch as a dict, with plan marshalled since only the template
                looks into it; link = those of tare.model.network.Link
                log = {"driver": "local" | "json-file" | "none", "path": str, "max_size": bytes or 0, "max_file": int}

@@ -156,7 +156,10 @@ class Requests:
                 supervisor.processes[key] = start.process
             request.reply(answer)
 
-        start = Start(supervisor, body, request.take_fds(), supervisor.waiting.pop(key, []), answered)
+        fds, clients = request.take_fds(), supervisor.waiting.pop(key, [])
+        if body.get("client"):
+            clients.append(self._client(key, body["client"], fds.pop()))
+        start = Start(supervisor, body, fds, clients, answered)
         supervisor.starting[key] = start
         supervisor.cleaning.when_gone(launch["cgroups"], start.begin)
         return None
@@ -168,18 +171,7 @@ class Requests:
         process = supervisor.processes.get(key)
         if process is not None and process.adopted and process.running:
             raise Conflict(f"the streams of {key[1] or key[0]} are lost", subject=key[0])
-        streams = {number for number, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if body[name]}
-        client = Client(
-            supervisor.loop,
-            request.take_fds()[0],
-            body["id"],
-            wants_input=body["stdin"],
-            streams=frozenset(streams),
-            framed=body["framed"],
-            keys=body["detach_keys"],
-            initial=body["initial"],
-        )
-        client.detached = lambda one: supervisor.tell("detached", {"container": key[0], "exec": key[1], "id": one.id})
+        client = self._client(key, body, request.take_fds()[0])
         if key in supervisor.starting:
             supervisor.starting[key].attach(client)
         elif process is not None and process.exit is None:
@@ -187,6 +179,21 @@ class Requests:
         else:
             supervisor.waiting.setdefault(key, []).append(client)
         return {}
+
+    def _client(self, key: tuple[str, str], body: Body, fd: int) -> Client:
+        supervisor = self._supervisor
+        client = Client(
+            supervisor.loop,
+            fd,
+            body["id"],
+            wants_input=body["stdin"],
+            streams=frozenset([number for number, name in ((STDOUT, "stdout"), (STDERR, "stderr")) if body[name]]),
+            framed=body["framed"],
+            keys=body["detach_keys"],
+            initial=body["initial"],
+        )
+        client.detached = lambda one: supervisor.tell("detached", {"container": key[0], "exec": key[1], "id": one.id})
+        return client
 
     def discard(self, request: Request) -> Body | None:
         for client in self._supervisor.waiting.pop(request.key, ()):
