@@ -13,20 +13,16 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, cast
 
-import h11
-
 from tare.api import failures
 from tare.api.answer import Answer, Stream
 from tare.api.failures import Refused
+from tare.api.http import Head, Malformed, Parser
 from tare.api.outbox import Outbox
 
 if TYPE_CHECKING:
     from tare.api.service import Service
 
-REASONS = {status.value: status.phrase.encode() for status in HTTPStatus}
-
-HEAD_LIMIT = 128 * 1024
-"""Bytes of request line and headers."""
+REASONS = {status.value: status.phrase for status in HTTPStatus}
 
 HEAD_SECONDS = 300.0
 """A head that has begun must be complete after this; an idle connection may stay for ever (as dockerd has it)."""
@@ -37,8 +33,6 @@ LEFTOVER_LIMIT = 256 * 1024
 """How much of a body that nobody wanted is read to keep a connection; beyond that it is cheaper to close it."""
 
 LINGER_SECONDS = 5.0
-
-Event = h11.Event | type[h11.NEED_DATA] | type[h11.PAUSED]
 
 
 class Gone(Exception):
@@ -54,10 +48,12 @@ class Connection:
         self.watched = False
         self._service = service
         self._loop = asyncio.get_running_loop()
-        self._http = h11.Connection(h11.SERVER, max_incomplete_event_size=HEAD_LIMIT)
+        self._http = Parser()
         self._hijacked = False
         self._last = False
+        self._answering = False
         self._head_only = False
+        self._chunked = True
 
     async def serve(self) -> None:
         """Answer until the client goes, an error makes the connection useless, or ``finish`` was called."""
@@ -81,9 +77,10 @@ class Connection:
             if request is None:
                 return False
             self.busy = True
-            self._head_only = request.method == b"HEAD"
+            self._head_only = request.method == "HEAD"
+            self._chunked = request.minor > 0
             answer = await self._service.answer(self, request)
-        except (h11.RemoteProtocolError, TimeoutError) as error:
+        except (Malformed, TimeoutError) as error:
             await self._reject(error)
             return False
         if self._hijacked:
@@ -95,44 +92,43 @@ class Connection:
         self.busy = False
         return await self._next()
 
-    async def _head(self) -> h11.Request | None:
-        event: Event = self._http.next_event()
-        if event is h11.NEED_DATA and not self._http.trailing_data[0]:
-            event = await self._receive()
-        if event is h11.NEED_DATA:
+    async def _head(self) -> Head | None:
+        head = self._http.head()
+        if head is None and not self._http.begun:
+            await self._receive()
+            head = self._http.head()
+        if head is None and not self._http.ended:
             async with asyncio.timeout(HEAD_SECONDS):
-                while event is h11.NEED_DATA:
-                    event = await self._receive()
-        return event if isinstance(event, h11.Request) else None
+                while head is None and not self._http.ended:
+                    await self._receive()
+                    head = self._http.head()
+        return head
 
-    async def _receive(self) -> Event:
-        self._http.receive_data(await self._loop.sock_recv(self.sock, CHUNK))
-        return self._http.next_event()
+    async def _receive(self) -> None:
+        self._http.feed(await self._loop.sock_recv(self.sock, CHUNK))
 
     async def _whole(self, answer: Answer) -> None:
-        headers = self._headers(answer)
-        if answer.status not in (204, 304):
-            headers.append(("Content-Length", str(len(answer.body))))
-        head = h11.Response(status_code=answer.status, headers=headers, reason=REASONS.get(answer.status, b""))
-        out = self._http.send(head) or b""
-        if answer.body and answer.status not in (204, 304) and not self._head_only:
-            out += self._http.send(h11.Data(data=answer.body)) or b""
-        out += self._http.send(h11.EndOfMessage()) or b""
-        await self._loop.sock_sendall(self.sock, out)
+        bare = answer.status in (204, 304)
+        out = self._head_of(answer, "" if bare else f"Content-Length: {len(answer.body)}\r\n")
+        self._answering = True
+        await self._loop.sock_sendall(self.sock, out if bare or self._head_only else out + answer.body)
 
     async def _stream(self, stream: Stream) -> None:
         out = Outbox(self.sock, self._loop)
         try:
             with self.watching():
-                head = h11.Response(status_code=stream.status, headers=self._headers(stream), reason=b"OK")
-                await self._loop.sock_sendall(self.sock, self._http.send(head) or b"")
+                if not self._chunked:
+                    self._last = True  # HTTP/1.0 knows the end of a stream by the end of the connection
+                head = self._head_of(stream, "Transfer-Encoding: chunked\r\n" if self._chunked else "")
+                self._answering = True
+                await self._loop.sock_sendall(self.sock, head)
                 if self._head_only:
-                    await self._loop.sock_sendall(self.sock, self._http.send(h11.EndOfMessage()) or b"")
                     return
                 async for piece in stream.pieces:
                     if piece:
-                        await out.write(self._http.send(h11.Data(data=piece)) or b"")
-                await out.write(self._http.send(h11.EndOfMessage()) or b"")
+                        await out.write(b"%x\r\n%b\r\n" % (len(piece), piece) if self._chunked else piece)
+                if self._chunked:
+                    await out.write(b"0\r\n\r\n")
                 await out.drain()
         except Exception as error:
             # The head is out: breaking off without the last chunk is the only honest sign that is left.
@@ -145,24 +141,28 @@ class Connection:
             if close:
                 await close()
 
-    def _headers(self, answer: Answer | Stream) -> list[tuple[str, str]]:
-        headers = [*self._service.headers, ("Date", _date())]
+    def _head_of(self, answer: Answer | Stream, framing: str) -> bytes:
+        lines = f"HTTP/1.1 {answer.status} {REASONS.get(answer.status, '')}\r\n{self._service.headers}Date: {_date()}\r\n"
         if answer.kind:
-            headers.append(("Content-Type", answer.kind))
-        headers.extend(answer.headers.items())
-        if self._last:
-            headers.append(("Connection", "close"))
-        return headers
+            lines += f"Content-Type: {answer.kind}\r\n"
+        for name, value in answer.headers.items():
+            if "\r" in value or "\n" in value:
+                raise ValueError(f"the header {name} would end its line: {value!r}")
+            lines += f"{name}: {value}\r\n"
+        if self._last or not self._http.keep:
+            framing += "Connection: close\r\n"
+        return f"{lines}{framing}\r\n".encode("latin-1")
 
     async def _reject(self, error: Exception) -> None:
         """Malformed HTTP: say what is wrong, if that is still possible, and close."""
-        if self._http.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+        if self._answering:
             return
-        if isinstance(error, h11.RemoteProtocolError):
-            refusal = Refused(error.error_status_hint, f"malformed HTTP request: {str(error).lower()}")
+        if isinstance(error, Malformed):
+            refusal = Refused(error.status, f"malformed HTTP request: {error}")
         else:
             refusal = Refused(408, "the request's head took too long")
         self._last = True
+        self._head_only = False
         await self._whole(failures.answer(refusal))
         with contextlib.suppress(OSError):
             self.sock.shutdown(socket.SHUT_WR)
@@ -170,20 +170,21 @@ class Connection:
     async def _next(self) -> bool:
         """Read what is left of the body and get ready for the next request; False when the connection should end."""
         left = 0
-        while self._http.their_state is h11.SEND_BODY:
-            if self._http.they_are_waiting_for_100_continue:
+        while self._http.in_body:
+            if self._http.expects:
                 return False  # it will not send what nobody asked for
-            event: Event = self._http.next_event()
-            if event is h11.NEED_DATA:
-                event = await self._receive()
-            if isinstance(event, h11.Data):
-                left += len(event.data)
+            data = self._http.body()
+            if data is None:
+                await self._receive()
+                continue
+            left += len(data)
             if left > LEFTOVER_LIMIT:
                 await self._linger()
                 return False
-        if self._last or self._http.our_state is not h11.DONE or self._http.their_state is not h11.DONE:
+        if self._last or not self._http.keep:
             return False
-        self._http.start_next_cycle()
+        self._http.next()
+        self._answering = False
         return True
 
     async def _linger(self) -> None:
@@ -229,24 +230,23 @@ class Connection:
 
     async def _data(self) -> bytes:
         """The next piece of the body, or nothing at its end."""
-        if self._http.they_are_waiting_for_100_continue:
-            go_on = h11.InformationalResponse(status_code=100, headers=[])
-            await self._loop.sock_sendall(self.sock, self._http.send(go_on) or b"")
-        event: Event = self._http.next_event() if self._http.their_state is h11.SEND_BODY else h11.PAUSED
-        while event is h11.NEED_DATA:
-            event = await self._receive()
-        return bytes(event.data) if isinstance(event, h11.Data) else b""
+        if self._http.expects:
+            self._http.expects = False
+            await self._loop.sock_sendall(self.sock, b"HTTP/1.1 100 Continue\r\n\r\n")
+        while (data := self._http.body()) is None:
+            await self._receive()
+        return data
 
     async def body(self, limit: int) -> bytes:
         """The whole body. Refused with 413 when it is longer than ``limit`` bytes."""
         whole = await self._data()
-        if self._http.their_state is not h11.SEND_BODY:
+        if not self._http.in_body:
             return whole
         pieces = [whole]
         size = len(whole)
         while True:
             piece = await self._data()
-            if not piece and self._http.their_state is not h11.SEND_BODY:
+            if not piece and not self._http.in_body:
                 return b"".join(pieces)
             pieces.append(piece)
             size += len(piece)
@@ -259,7 +259,7 @@ class Connection:
         try:
             pieces: list[bytes] = []
             size = 0
-            while self._http.their_state is h11.SEND_BODY:
+            while self._http.in_body:
                 piece = await self._data()
                 pieces.append(piece)
                 size += len(piece)
@@ -287,13 +287,11 @@ class Connection:
 
     async def hijack(self, head: bytes) -> bytes:
         """Send ``head``, let go of HTTP and return the bytes that were read beyond the request."""
-        while self._http.their_state is h11.SEND_BODY:
+        while self._http.in_body:
             await self._data()
-        self._http.next_event()
-        early = self._http.trailing_data[0]
         self._hijacked = True
         await self._loop.sock_sendall(self.sock, head)
-        return bytes(early)
+        return self._http.rest()
 
 
 _stamp = (0, "")

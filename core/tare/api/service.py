@@ -6,13 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import h11
-
 from tare.api import failures, versions
 from tare.api.answer import Answer, Hijacked, Stream
 from tare.api.call import Call
 from tare.api.connection import Connection, Gone
 from tare.api.failures import Refused
+from tare.api.http import Head, Malformed
 from tare.api.router import Router
 
 if TYPE_CHECKING:
@@ -31,19 +30,14 @@ class Service:
     ) -> None:
         self.engine = engine
         self.spool_directory = spool_directory
-        self.headers = [
-            ("Api-Version", versions.text(versions.NEWEST)),
-            ("Docker-Experimental", "false"),
-            ("Ostype", "linux"),
-            ("Server", server),
-        ]
+        version = versions.text(versions.NEWEST)
+        self.headers = f"Api-Version: {version}\r\nDocker-Experimental: false\r\nOstype: linux\r\nServer: {server}\r\n"
         self._router = router
         self._oldest = oldest
 
-    async def answer(self, connection: Connection, request: h11.Request) -> Answer | Stream | Hijacked:
+    async def answer(self, connection: Connection, request: Head) -> Answer | Stream | Hijacked:
         """Never raises but for what ends the connection: a client that is gone, malformed HTTP, cancellation."""
-        method = request.method.decode("ascii")
-        target = request.target.decode("ascii", "replace")
+        method, target = request.method, request.target
         try:
             raw_path, _, query = target.partition("?")
             version, path = versions.split(unquote(raw_path, errors="replace"), self._oldest)
@@ -52,13 +46,13 @@ class Service:
                 raise Refused(404, "page not found")
             route, parameters = found
             call = Call(self.engine, connection, method, path, query, version)
-            call.headers = {name.decode("ascii"): value.decode("latin-1") for name, value in request.headers}
+            call.headers = request.headers
             call.parameters = parameters
             if not route.watched:
                 return await route.handler(call)
             with connection.watching():
                 return await route.handler(call)
-        except (ConnectionError, Gone, h11.RemoteProtocolError):
+        except (ConnectionError, Gone, Malformed):
             raise
         except Exception as error:
             return failures.answer(failures.translate(error, f"{method} {target[:200]}"))
