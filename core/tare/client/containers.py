@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 
 OK = 200
+NO_SUCH_PATH = "page not found"
+"""What a daemon of Docker's says of a path that it does not know."""
 
 
 def create(client: Client, body: dict[str, Any], name: str = "", platform: str = "") -> dict[str, Any]:
@@ -66,8 +68,10 @@ def start_and_wait(client: Client, ref: str, condition: str) -> Call:
         call = client.begin("POST", f"/tare/v1/containers/{quote(ref)}/start", (("condition", condition),))
         if call.answer().status == OK:
             return call
-    except NotFound:
-        pass  # Not tare's daemon: Docker's takes two requests.
+    except NotFound as error:
+        if error.message != NO_SUCH_PATH:
+            raise
+        # Not tare's daemon: Docker's takes two requests.
     call = wait(client, ref, condition)
     start(client, ref).body()
     return call

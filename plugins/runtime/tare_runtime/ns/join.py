@@ -20,7 +20,7 @@ from tare.linux.process import (
     start_time,
 )
 from tare_runtime.ns import placement
-from tare_runtime.ns.failure import failed, give_up
+from tare_runtime.ns.failure import Failure, failed, give_up
 from tare_runtime.ns.handover import hand_over, remember_inheritance
 from tare_runtime.ns.terminal import open_terminal
 
@@ -67,6 +67,8 @@ def _start(plan: dict[str, Any], fds: dict[str, Any]) -> NoReturn:
     placement.enter(plan["cgroups"], plan["unified"], fds["report"])
     try:
         setns(_target, _EVERY)
+    except ProcessLookupError as error:
+        raise Failure("join", error.errno or 0, "cannot join the container: it is not running") from None
     except OSError as error:
         raise failed("join", "entering the namespaces of the container", error) from None
     os.chdir("/")
