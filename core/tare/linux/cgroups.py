@@ -117,19 +117,23 @@ def inherit_cpuset(directory: str) -> None:
 
 
 def make_v2(root: str, path: str) -> None:
-    """Make ``path`` below the version 2 tree at ``root``; every parent passes on the controllers that it has."""
+    """Make ``path`` below the version 2 tree at ``root``; every parent passes on the controllers that it has, also one that
+    somebody else has made, or whose maker was killed before it did."""
+    parent = os.path.dirname(path)
     try:
         os.mkdir(root + path)
-        return
     except FileExistsError:
-        return
-    except FileNotFoundError:
         pass
-    parent = os.path.dirname(path)
-    if parent not in ("", "/"):
+    except FileNotFoundError:
         make_v2(root, parent)
-    hand_down(root + parent)
-    os.mkdir(root + path)
+        os.mkdir(root + path)
+    if set(NEEDED) <= set(_read(f"{root}{path}/cgroup.controllers").split()):
+        return
+    place = root
+    hand_down(place)
+    for name in filter(None, parent.split("/")):
+        place += f"/{name}"
+        hand_down(place)
 
 
 def hand_down(directory: str) -> None:

@@ -83,3 +83,20 @@ def test_a_missing_parent_hands_cpuset_down() -> None:
     finally:
         os.rmdir(f"{parent}/inner")
         os.rmdir(parent)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_parents_that_were_there_before_hand_controllers_down() -> None:
+    tree = next((tree for tree in cgroups.hierarchies() if tree.version == 2), None)
+    if tree is None:
+        pytest.skip("no version 2 tree")
+    top = f"/tare-parents-{os.getpid()}"
+    path = f"{top}/middle/inner"
+    os.makedirs(os.path.dirname(tree.path + path))
+    try:
+        cgroups.make_v2(tree.path, path)
+        given = set(Path(tree.path + path, "cgroup.controllers").read_text().split())
+        assert given == set(cgroups.NEEDED) & set(tree.controllers)
+    finally:
+        for place in (path, f"{top}/middle", top):
+            os.rmdir(tree.path + place)
