@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from tare.errors import Conflict, TareError
 from tare.linux import cgroups
-from tests.unit.runtime.conftest import Stage, Started
+from tests.unit.runtime.conftest import DEADLINE, Stage, Started
 
 
 @pytest.fixture
@@ -107,3 +108,14 @@ def test_reconcile_takes_the_unknown_and_leaves_the_living(stage: Stage, running
     assert any("f" * 64 in line for line in lines) and not os.path.exists(stale)
     assert not [line for line in lines if running.ref.container in line]
     assert stage.driver.processes(running.ref) == [running.ref.pid]
+
+
+def test_a_container_that_divides_its_own_cgroup_is_joined_where_its_first_process_is(stage: Stage) -> None:
+    if stage.driver._host.trees[0].version == 1:
+        pytest.skip("on version 1 every cgroup may have processes of its own")
+    divide = "cd /sys/fs/cgroup && mkdir first && echo 1 > first/cgroup.procs && echo +pids > cgroup.subtree_control"
+    running = stage.start("sh", "-c", f"{divide} && echo divided && exec sleep 1000", privileged=True, cgroupns_mode="private")
+    assert select.select([running.stream], [], [], DEADLINE)[0] and b"divided" in running.stream.recv(1024)
+    inside = stage.finish(stage.exec(running, "cat", "/proc/self/cgroup"))
+    assert (inside.out, inside.code) == ("0::/first\n", 0)
+    assert stage.kill(running) == 137

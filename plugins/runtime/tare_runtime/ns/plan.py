@@ -16,7 +16,7 @@ from typing import Any
 
 from tare.drivers.runtime import Bundle
 from tare.errors import Invalid, Unsupported
-from tare.linux import capabilities, device_filter, mounts, process
+from tare.linux import capabilities, cgroups, device_filter, mounts, process
 from tare.linux.cgroups import Hierarchy
 from tare.model.mount import Mount
 from tare.model.process import ProcessRef
@@ -106,9 +106,12 @@ def container_plan(bundle: Bundle, host: Host) -> tuple[dict[str, Any], Namespac
 def exec_plan(wish: Mapping[str, Any], bundle: Bundle, host: Host, target: ProcessRef) -> dict[str, Any]:
     """The plan for tare_runtime.ns.join: every namespace of the target, and its cgroups."""
     linux = bundle.spec.get("linux", {})
+    place = placement(host, cgroup_path(bundle, host), None)
+    if place["unified"]:
+        place["unified"]["path"] = _beside(target, place["unified"]["path"])
     return {
         "id": bundle.id,
-        **placement(host, cgroup_path(bundle, host), None),
+        **place,
         "target": (target.pid, target.start_time),
         "process": process_plan(wish, linux, bundle, host),
         "rows": bundle.rows,
@@ -170,6 +173,16 @@ def placement(host: Host, path: str, resources: Mapping[str, Any] | None) -> dic
                 "devices": device_filter.assemble(limits.device_rules(rules)) if rules else None,
             }
     return {"cgroups": places, "unified": unified}
+
+
+def _beside(target: ProcessRef, path: str) -> str:
+    """The version 2 place of the container's first process when it has moved itself further down, as systemd and a dockerd in
+    a container do: what passes controllers on may have no processes of its own (cgroups(7), "no internal processes")."""
+    try:
+        where = cgroups.membership(target.pid).get("", path)
+    except OSError:
+        return path  # it has just ended, and joining its namespaces will say so
+    return where if where.startswith(f"{path}/") else path
 
 
 def process_plan(wish: Mapping[str, Any], linux: Mapping[str, Any], bundle: Bundle, host: Host) -> dict[str, Any]:
