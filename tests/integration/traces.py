@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from tare.linux.cgroups import hierarchies
+
 from .conftest import Daemon, descendants, wait_for
 
 KEPT = ("container ", "image ", "content/blobs")
@@ -23,7 +25,8 @@ def traces(daemon: Daemon) -> set[str]:
             found.update(f"{folder.relative_to(daemon.data_root)}/{name}" for name in os.listdir(folder))
     found.update(f"process {name}" for name in os.listdir(daemon.exec_root / "processes"))
     for id in {trace.split()[1] for trace in found if trace.startswith("container ")} | set(_records(daemon)):
-        found.update(str(path) for path in Path("/sys/fs/cgroup").glob(f"*/tare*/{id}"))
+        for tree in hierarchies():
+            found.update(str(path) for path in Path(tree.path).glob(f"tare*/{id}"))
     links = subprocess.run(["ip", "-o", "link"], capture_output=True, text=True, check=True).stdout
     found.update(f"link {line.split(': ')[1]}" for line in links.splitlines() if ": tv" in line)
     return found
