@@ -7,6 +7,7 @@ import ctypes
 import dataclasses
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -178,6 +179,15 @@ def room_network(own_network: None) -> Iterator[None]:
         return
     with another_network():
         yield
+
+
+@pytest.fixture(scope="package", autouse=True)
+def open_files() -> Iterator[None]:
+    """The limit that tared gives itself: here its driver runs in this process, and a shell's limit is for 1024 files."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.fixture
