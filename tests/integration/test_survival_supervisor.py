@@ -116,6 +116,7 @@ def test_an_end_that_nobody_saw_is_unknown(daemon: Daemon, tmp_path: Path) -> No
     ended = state(daemon, "talks")
     assert (ended["Status"], ended["ExitCode"]) == ("exited", 255)
     assert "the exit code is unknown" in str(ended["Error"])
+    assert daemon.tare("wait", "talks").stdout == "255\n", "as who had waited would have heard"
 
 
 def test_a_terminal_goes_on_in_both_directions(daemon: Daemon, attached: Clients) -> None:

@@ -25,7 +25,8 @@ def expect(engine: Engine, ref: str, condition: str) -> Awaitable[Exit]:
     future: asyncio.Future[tuple[int, str]] = asyncio.get_running_loop().create_future()
     state = entry.container.state
     if condition == "not-running" and not entry.container.running:
-        future.set_result((state.exit_code, state.error))
+        # An end is told by its code, to who comes late as to who has waited; what has not even started has a reason.
+        future.set_result((state.exit_code, "" if state.status == "exited" else state.error))
     else:
         entry.waiters.append(Waiter(condition, future))
     return _result(entry, future)
