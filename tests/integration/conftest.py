@@ -170,8 +170,8 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def wait_for(condition, what: str, seconds: float = 10.0) -> None:
-    """Wait for an event that has no descriptor to wait on, with a deadline."""
+def wait_for(condition, what: str, seconds: float = 60.0) -> None:
+    """Wait for an event that has no descriptor to wait on, with a deadline that an emulated machine keeps too."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:

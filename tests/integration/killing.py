@@ -100,7 +100,7 @@ def companion(daemon: Daemon, name: str) -> int:
 
 
 def logged(daemon: Daemon, name: str) -> list[str]:
-    return daemon.tare("logs", name).stdout.splitlines()
+    return daemon.tare("logs", name, timeout=600).stdout.splitlines()
 
 
 def logged_bytes(daemon: Daemon, name: str) -> int:
