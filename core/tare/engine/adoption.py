@@ -33,6 +33,7 @@ def seen_running(engine: Engine) -> dict[str, int]:
 def supervisor_lost(engine: Engine) -> None:
     """The supervisor went away: find or start another."""
     engine.templates.clear()
+    engine.spares.hold()
     # A start that was under way fails by itself; only what ran by now can have ended unseen.
     running = {id: pid for id, pid in seen_running(engine).items() if pid}
     engine.spawn(reconnect(engine, running), "reconnecting to the supervisor")

@@ -39,6 +39,7 @@ class Spares:
         self._kept: dict[Key, tuple[dict[str, Any], list[int]]] = {}
         self._pidfds: dict[Key, int] = {}
         self._lost: set[Key] = set()
+        self._late: set[Key] | None = None
         self._timer: asyncio.TimerHandle | None = None
 
     def expect(self, container: str, exec: str = "") -> None:
@@ -48,9 +49,18 @@ class Spares:
         if self._timer is None:
             self._timer = loop.call_later(AGE, self._grown)
 
+    def hold(self) -> None:
+        """The supervisor has died: until the next one has had its copies, nothing is dropped. What a process wrote before it
+        ended may be in them alone."""
+        if self._late is None:
+            self._late = set()
+
     def drop(self, container: str, exec: str = "") -> None:
         """It has ended, or will be said to have. Harmless for one that is not known."""
         key = container, exec
+        if self._late is not None:
+            self._late.add(key)
+            return
         self._young.pop(key, None)
         self._asked.discard(key)
         self._lost.discard(key)
@@ -72,21 +82,25 @@ class Spares:
         return (container, exec) in self._lost
 
     async def adopt(self, processes: Sequence[dict[str, Any]]) -> None:
-        """``processes`` of ``hello``: what a new supervisor has adopted gets its streams back; of the rest they are fetched."""
-        running = {(one["container"], one["exec"]): one.get("adopted", False) for one in processes if one["exit"] is None}
-        for key in self._kept.keys() - running.keys():
-            self.drop(*key)
-        for key in self._pidfds.keys() - {(one["container"], one["exec"]) for one in processes}:
-            self.complete(*key, {})
-        for key, adopted in running.items():
-            if adopted:
+        """``processes`` of ``hello``: what a new supervisor has adopted gets its streams back, also what has ended since then
+        and left its last words in them; of the rest they are fetched."""
+        known = {(one["container"], one["exec"]): one for one in processes}
+        running = [key for key, one in known.items() if one["exit"] is None]
+        for key, one in known.items():
+            if one.get("adopted") and (key in self._kept or one["exit"] is None):
                 await self._resume(key)
+        late, self._late = self._late or set(), None
+        for key in late | (self._kept.keys() - set(running)):
+            self.drop(*key)
+        for key in self._pidfds.keys() - known.keys():
+            self.complete(*key, {})
         self._spawn(self._fetch([key for key in running if key not in self._lost]), "fetching spare copies of streams")
 
     def close(self) -> None:
         """Close every copy."""
         if self._timer is not None:
             self._timer.cancel()
+        self._late = None
         for key in list(self._kept):
             self.drop(*key)
         _close(self._pidfds.values())

@@ -12,7 +12,7 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
     hello      {"versions": [oldest, newest], "pid": int}
                → {"version": int, "pid": int, "build": str, "processes": [process, ...], "held": [owner, ...]}
                process = {"container", "exec", "pid", "start_time", "started_at", "exit": None | exit, "adopted": bool}
-               "adopted": it runs, was started by another supervisor, and its streams are not here (see resume)
+               "adopted": it was started by another supervisor, and its streams are not here (see resume)
                exit = {"code": int 0..255, "signal": int or 0, "oom": bool, "at": ns since the epoch}, and "unknown": True with
                code 255 when the supervisor has changed meanwhile and nobody can tell; "started_at" is ns since the epoch too
     template   {"runtime": name, "entry": "module:function", "path": [directories for sys.path]}
@@ -38,7 +38,8 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
                None, "pid", "start_time"} + a descriptor for each stream; never the writing end of a stdin, whose end would
                then not come
     resume     {"container", "exec", and the answer of spares} + those descriptors: read on and log on; only for a process
-               that is "adopted". With "stdin" (of a terminal) clients may type again → {}
+               that is "adopted"; of one that has ended by now the last words are logged. With "stdin" (of a terminal) clients
+               may type again → {}
     flush      {"container"} everything read from it so far is in its log file → {}
     acknowledge {"container", "exec"} the exit is recorded; the exit record may be deleted → {}
     clean      {"paths": [path, ...]} delete in the background → {}

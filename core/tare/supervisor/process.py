@@ -248,5 +248,5 @@ class Process:
             "start_time": self.start_time,
             "started_at": self.started_at,
             "exit": self.exit,
-            "adopted": self.adopted and self.running,
+            "adopted": self.adopted,
         }

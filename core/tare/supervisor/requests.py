@@ -222,12 +222,17 @@ class Requests:
         return None
 
     def resume(self, request: Request) -> Body | None:
-        process, body = self._running(request), request.body
+        process, body = self._supervisor.processes.get(request.key), request.body
+        if process is None:
+            raise _not_running(request)
         if not process.adopted:
             raise Conflict(f"the streams of {request.key[1] or request.key[0]} are here", subject=request.key[0])
         if len(request.fds) != len(body["streams"]) or not spares.NUMBERS.keys() >= set(body["streams"]):
             raise Invalid(f"resume brings {len(request.fds)} descriptors as {', '.join(body['streams'])}")
         spares.resume(process, body, request.take_fds(), self._supervisor.journal)
+        if process.exit is not None:
+            process.wind_up()
+            process.release()
         return {}
 
     def flush(self, request: Request) -> Body | None:

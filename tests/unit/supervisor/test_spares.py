@@ -180,6 +180,31 @@ def test_a_line_is_logged_though_its_end_comes_after_the_supervisors(peer: Peer,
     assert b"".join(line for _stream, _at, line in logfiles.read(path, "json-file")) == b"half whole\n"
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_last_words_that_nobody_heard_are_logged(peer: Peer, root: Path, tmp_path: Path, when: str) -> None:
+    """It ends before it is resumed, ``before`` or ``after`` the next supervisor has come."""
+    path = str(tmp_path / "log")
+    log = {"driver": "json-file", "path": path, "max_size": 0, "max_file": 1}
+    say = listening(peer, tmp_path / "fifo", log=log)
+    kept = spare(peer, "c")
+    last = peer
+    if when == "after":
+        last = successor(peer, root)
+    else:
+        os.kill(peer.hello["pid"], signal.SIGKILL)
+        gone(peer.hello["pid"])
+    os.write(say, b"last words\n")
+    os.close(say)
+    gone(kept[0]["pid"])
+    if when == "before":
+        last = Peer(root)
+    last.event("exit", "c")
+    resume(last, "c", kept)
+    last.ask("flush", container="c")
+    assert [line for _stream, _at, line in logfiles.read(path, "json-file")] == [b"last words\n"]
+    last.ask("acknowledge", container="c", exec="")
+
+
 def test_what_cannot_be_resumed(peer: Peer, root: Path, tmp_path: Path) -> None:
     say = listening(peer, tmp_path / "fifo")
     body, fds = spare(peer, "c")
