@@ -19,8 +19,8 @@ from tare.containers.container import Container
 from tare.containers.registry import Entry
 from tare.containers.states import move
 from tare.drivers.runtime import Bundle
+from tare.engine import builds, networks, wait
 from tare.engine import bundle as bundles
-from tare.engine import networks, wait
 from tare.engine.clock import stamp
 from tare.engine.persist import announce, record, save
 from tare.engine.remove import take_away
@@ -150,6 +150,7 @@ async def warm(engine: Engine, runtime: Handle, entry: str) -> None:
     key = f"{runtime.name} {entry}"
     if not entry or key in engine.templates:
         return
-    body = {"runtime": runtime.name, "entry": entry, "path": [path for path in sys.path if path]}
+    path = [path for path in sys.path if path]
+    body = {"runtime": runtime.name, "entry": entry, "path": path, "build": builds.of(entry)}
     await engine.supervision.ask("template", body)
     engine.templates.add(key)

@@ -15,8 +15,9 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
                "adopted": it was started by another supervisor, and its streams are not here (see resume)
                exit = {"code": int 0..255, "signal": int or 0, "oom": bool, "at": ns since the epoch}, and "unknown": True with
                code 255 when the supervisor has changed meanwhile and nobody can tell; "started_at" is ns since the epoch too
-    template   {"runtime": name, "entry": "module:function", "path": [directories for sys.path]}
-               make sure that a template for this runtime runs → {}
+    template   {"runtime": name, "entry": "module:function", "path": [directories for sys.path], "build": str}
+               make sure that a template for this runtime runs, and that it has loaded this build of the code: another one's is
+               replaced, since the plans are made for this one → {}
     start      {"container", "exec": "" or id, "runtime", "launch": launch, "links": [link, ...], "tty": bool,
                 "stdin": bool, "stdin_once": bool, "log": log or None, "exit_record": path or "", "size": [rows, columns],
                 "mount_fds": [index, ...], "client": None or what attach has but for whom}

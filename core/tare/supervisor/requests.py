@@ -132,9 +132,12 @@ class Requests:
 
     def template(self, request: Request) -> Body | None:
         supervisor, body = self._supervisor, request.body
-        name = body["runtime"]
-        if name not in supervisor.templates:
-            supervisor.templates[name] = Template(supervisor.loop, name, supervisor.soft_files, supervisor.shielded)
+        name, build = body["runtime"], body.get("build", "")
+        known = supervisor.templates.get(name)
+        if known is None or known.build != build:
+            if known is not None:
+                known.retire()
+            supervisor.templates[name] = Template(supervisor.loop, name, build, supervisor.soft_files, supervisor.shielded)
         supervisor.templates[name].prepare(
             body["entry"], body["path"], lambda said: request.reply(said if isinstance(said, TareError) else {})
         )

@@ -14,6 +14,7 @@ import resource
 import sys
 
 from tare.errors import Conflict, Internal, TareError, Unavailable
+from tare.linux.cgroups import write
 from tare.linux.process import CLONE_NEWPID, CLONE_PARENT, PR_SET_DUMPABLE, clone3, prctl, setns
 from tare.supervisor import messages
 from tare.supervisor.messages import close_all, fields
@@ -173,6 +174,7 @@ def main(arguments: list[str]) -> None:
     # With the read-only mount that this program was started by: nobody in a container may look into it.
     prctl(PR_SET_DUMPABLE, 0)
     gc.disable()
+    write("/proc/self/comm", "tare-template")  # it is started by a descriptor, whose number would be its name
     control = fcntl.fcntl(0, fcntl.F_DUPFD_CLOEXEC, min(CONTROL, soft // 2))
     nothing = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
     os.dup2(nothing, 0)

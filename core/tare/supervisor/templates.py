@@ -17,13 +17,15 @@ if TYPE_CHECKING:
 
 
 class Template:
-    """One per runtime. A template that dies before it ever answered (its driver cannot be imported without crashing) is
-    not started again until somebody asks for it."""
+    """One per runtime, of one ``build`` of the code. A template that dies before it ever answered (its driver cannot be imported
+    without crashing) is not started again until somebody asks for it."""
 
-    __slots__ = ("_asked", "_companion", "_entries", "_proven", "_runtime", "_serial")
+    __slots__ = ("_asked", "_companion", "_entries", "_proven", "_retired", "_runtime", "_serial", "build")
 
-    def __init__(self, loop: Loop, runtime: str, soft_files: int, executable: str) -> None:
+    def __init__(self, loop: Loop, runtime: str, build: str, soft_files: int, executable: str) -> None:
+        self.build = build
         self._runtime = runtime
+        self._retired = False
         self._entries: dict[str, Body] = {}
         self._asked: dict[int, Answer] = {}
         self._serial = 0
@@ -56,6 +58,12 @@ class Template:
         self._companion.ensure()
         self._ask("clone", body, fds, answer)
 
+    def retire(self) -> None:
+        """Another takes its place: it answers what it was asked, and goes."""
+        self._retired = True
+        if not self._asked:
+            self.stop()
+
     def stop(self) -> None:
         """Let it go."""
         self._companion.stop()
@@ -70,13 +78,15 @@ class Template:
         answer = self._asked.pop(serial, None)
         if answer is not None:
             answer(from_fields(**body) if kind == "error" else body)
+        if self._retired and not self._asked:
+            self.stop()
 
     def _started(self) -> None:
         for wish in self._entries.values():
             self._ask("template", wish, (), _ignore)
 
     def _lost(self) -> None:
-        self._companion.wanted = self._proven
+        self._companion.wanted = self._proven and not self._retired
         self._proven = False
         asked, self._asked = self._asked, {}
         entries = ", ".join(self._entries)

@@ -67,8 +67,8 @@ class Peer:
             assert message[1] == 0, f"an answer that nobody waits for: {message}"
             self.events.append((message[0], message[2]))
 
-    def template(self, entry: str = "entries:run", runtime: str = "test") -> None:
-        self.ask("template", runtime=runtime, entry=entry, path=[HERE])
+    def template(self, entry: str = "entries:run", runtime: str = "test", build: str = "") -> None:
+        self.ask("template", runtime=runtime, entry=entry, path=[HERE], build=build)
 
     def start_body(self, container: str, *argv: str, plan: dict[str, Any] | None = None, **more: Any) -> dict[str, Any]:
         tty = bool(more.get("tty"))

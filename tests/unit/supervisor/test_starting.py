@@ -113,6 +113,24 @@ def test_a_template_that_stalls_stalls_nobody_else(peer: Peer) -> None:
     assert peer.exit("late")["code"] == 1
 
 
+def test_another_build_of_the_code_gets_a_template_of_its_own(peer: Peer) -> None:
+    """An upgraded tared meets the supervisor of the last one. What was asked before is answered by whom it was asked of."""
+    [first] = templates(peer)
+    peer.template()
+    assert templates(peer) == [first]
+    late = peer.send("start", **peer.start_body("late", "sh", "-c", "exit 1", plan={"stall": 1}))
+    peer.template(build="another")
+    peer.start("c", "sh", "-c", "exit 2")
+    assert peer.exit("c")["code"] == 2
+    assert len(templates(peer)) == 2
+    peer.answer(late)
+    assert peer.exit("late")["code"] == 1
+    gone(first)
+    [second] = templates(peer)
+    peer.template()
+    gone(second)
+
+
 def test_warnings_come_from_template_and_child(peer: Peer) -> None:
     started = peer.start("c", "true", plan={"before": ["one"], "warnings": ["two", "three"]})
     assert started["warnings"] == ["one", "two", "three"]
@@ -274,6 +292,10 @@ def test_what_the_processes_have_imported(tmp_path: Path) -> None:
         loaded = set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
         assert not loaded & heavy, role
         assert f"tare.supervisor.{role}" in loaded
+
+
+def templates(peer: Peer) -> list[int]:
+    return [pid for pid in children(peer.hello["pid"]) if b"\0template\0" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def children(parent: int, name: str = "") -> list[int]:
