@@ -197,6 +197,8 @@ class Stage:
                 break
             except Conflict:
                 self._receive()
+        while self.sock.recv(65536):
+            pass  # its end of the socket closes with the supervisor itself
         self.sock.close()
         for base in bases:
             for place, _, _ in os.walk(base, topdown=False):
