@@ -20,7 +20,8 @@ Two kinds of Launch:
   opens it in its own devpts), ``marshal.dumps(("warning", text))``, and ``marshal.dumps(("failed", stage, errno, text))``
   after which it exits. End of file without ``failed`` means that execve succeeded. The module that holds the entry
   avoids imports that are slow (dataclasses, typing, re, json): they are paid once per template, never per container.
-  An entry's module may define ``before_clone(plan)``, run in the template: it must be quick and must not raise.
+  An entry's module may define ``before_clone(plan)``, run in the template: it must be quick; it returns warnings, and a TareError
+  that it raises refuses the start.
 
 Later calls take a ``ProcessRef``. Property ids RT-… are listed in the driver documentation.
 """
