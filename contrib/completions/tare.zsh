@@ -2,20 +2,20 @@
 # Written by `tare completion zsh`; see core/tare/cli/completion.py.
 autoload -U +X bashcompinit && bashcompinit
 _tare() {
-  local current="${COMP_WORDS[COMP_CWORD]}" path="" index=1 word words="" flags="" names=""
+  local current="${COMP_WORDS[COMP_CWORD]}" verb="" index=1 word words="" flags="" names=""
   while [ "$index" -lt "$COMP_CWORD" ]; do
     word="${COMP_WORDS[index]}"
     case "$word" in
-      -H|--host) [ -z "$path" ] && index=$((index + 1)) ;;
+      -H|--host) [ -z "$verb" ] && index=$((index + 1)) ;;
       -*) ;;
-      *) case "$path" in
-           "") path="$word" ;;
-           container|image|network|plugin|config|system) path="$path $word" ;;
+      *) case "$verb" in
+           "") verb="$word" ;;
+           container|image|network|plugin|config|system) verb="$verb $word" ;;
          esac ;;
     esac
     index=$((index + 1))
   done
-  case "$path" in
+  case "$verb" in
     "") words="attach config container create events exec history image images import info inspect kill load logs network pause plugin port ps rename restart rm rmi run save start stop system tag top unpause version wait"; flags="--host --debug --version -H -D -v" ;;
     container) words="attach create exec inspect kill list logs ls pause port prune ps remove rename restart rm run start stop top unpause wait" ;;
     image) words="history import inspect list load ls prune remove rm save tag" ;;

@@ -6,28 +6,31 @@ import fcntl
 import os
 import pty
 import select
+import shutil
 import signal
 import struct
 import termios
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from .conftest import BIN, Daemon, wait_for
 
 PATIENCE = 20.0
+COMPLETIONS = Path(__file__).parents[2] / "contrib/completions"
 
 
 class Terminal:
     """A command on a terminal of its own; what it shows is kept."""
 
-    def __init__(self, daemon: Daemon, *words: str, rows: int = 30, columns: int = 100) -> None:
+    def __init__(self, daemon: Daemon, *words: str, program: str = str(BIN / "tare"), rows: int = 30, columns: int = 100) -> None:
         self.shown = b""
         self.status: int | None = None
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            os.execve(str(BIN / "tare"), ["tare", *words], daemon.environment())
+            os.execve(program, [os.path.basename(program), *words], daemon.environment())
         self.resize(rows, columns)
 
     def resize(self, rows: int, columns: int) -> None:
@@ -173,3 +176,30 @@ def test_a_terminal_is_needed_for_one(engine: Daemon) -> None:
         assert (done.returncode, done.stdout) == (1, "")
         assert done.stderr.startswith("tare: the input device is not a TTY\n")
     assert engine.tare("ps", "-aq").stdout == ""
+
+
+def test_completion_in_zsh(engine: Daemon) -> None:
+    zsh = shutil.which("zsh") or pytest.skip("no zsh on this host")
+    engine.tare("create", "--name", "completed-by-zsh", "--network", "none", "busybox", "true")
+    terminal = Terminal(engine, "-f", program=zsh)
+    try:
+        terminal.type(f"PS1='rea''dy> '; PATH={BIN}:$PATH; autoload -U compinit; compinit -D; source {COMPLETIONS}/tare.zsh\n")
+        at = terminal.see("ready> ")
+        terminal.type("tare rm completed\t")
+        at = terminal.see("tare rm completed-by-zsh", at)
+        terminal.type("\n")
+        terminal.see("ready> ", at)
+        assert engine.tare("ps", "-aq").stdout == ""
+        terminal.type("exit\n")
+        terminal.end()
+    finally:
+        terminal.close()
+
+
+def test_completion_in_fish(engine: Daemon) -> None:
+    fish = shutil.which("fish") or pytest.skip("no fish on this host")
+    engine.tare("create", "--name", "completed-by-fish", "--network", "none", "busybox", "true")
+    script = f"set PATH {BIN} $PATH; source {COMPLETIONS}/tare.fish; complete -C 'tare rm comp'; complete -C 'tare network l'"
+    offered = engine.run([fish, "--no-config", "-c", script], check=True, input=None, timeout=60).stdout.splitlines()
+    assert [line.split("\t")[0] for line in offered] == ["completed-by-fish", "list", "ls"]
+    engine.tare("rm", "completed-by-fish")

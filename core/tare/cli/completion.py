@@ -61,22 +61,23 @@ def _bash() -> str:
         cases.append(f'    "{path}") flags="{flags}"; names="{_escaped(_source(verb))}" ;;')
     groups = "\n".join(f'    {group}) words="{" ".join(sorted(members))}" ;;' for group, members in registry.GROUPS.items())
     first = " ".join(sorted([*registry.PLAIN, *registry.GROUPS]))
+    # Not called path: in zsh that is PATH.
     return f"""{MARK.format(shell="bash")}
 _tare() {{
-  local current="${{COMP_WORDS[COMP_CWORD]}}" path="" index=1 word words="" flags="" names=""
+  local current="${{COMP_WORDS[COMP_CWORD]}}" verb="" index=1 word words="" flags="" names=""
   while [ "$index" -lt "$COMP_CWORD" ]; do
     word="${{COMP_WORDS[index]}}"
     case "$word" in
-      -H|--host) [ -z "$path" ] && index=$((index + 1)) ;;
+      -H|--host) [ -z "$verb" ] && index=$((index + 1)) ;;
       -*) ;;
-      *) case "$path" in
-           "") path="$word" ;;
-           {"|".join(registry.GROUPS)}) path="$path $word" ;;
+      *) case "$verb" in
+           "") verb="$word" ;;
+           {"|".join(registry.GROUPS)}) verb="$verb $word" ;;
          esac ;;
     esac
     index=$((index + 1))
   done
-  case "$path" in
+  case "$verb" in
     "") words="{first}"; flags="{_words(_visible(list(registry.GLOBALS)))}" ;;
 {groups}
 {chr(10).join(cases)}
