@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import socket
 import struct
+import termios
 from typing import TYPE_CHECKING
 
 from tare.containers.container import Container
@@ -14,6 +16,7 @@ from tare.engine.persist import announce
 from tare.engine.values import AttachOptions
 from tare.errors import Conflict, Invalid
 from tare.model.container import LogOptions
+from tare.supervisor.attach import HEAD_PATIENCE, HEAD_PAUSE
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -77,11 +80,27 @@ async def attach(engine: Engine, ref: str, conn: socket.socket, options: AttachO
 async def replay(engine: Engine, container: Container, conn: socket.socket, options: AttachOptions) -> None:
     """What was written before, in the same framing as what follows."""
     loop = asyncio.get_running_loop()
+    await head_read(conn)
     wanted = LogOptions(stdout=options.stdout, stderr=options.stderr)
     conn.setblocking(False)
     async for record in await logs.logs(engine, container.id, wanted):
         head = b"" if container.config.tty else struct.pack(">BxxxI", record.stream, len(record.data))
         await loop.sock_sendall(conn, head + record.data)
+
+
+async def head_read(conn: socket.socket) -> None:
+    """Wait a while until the client has read the head of its answer: docker-py loses what it reads together with that."""
+    waiting = bytearray(4)
+    pause = HEAD_PAUSE
+    while pause <= HEAD_PATIENCE:
+        try:
+            fcntl.ioctl(conn.fileno(), termios.TIOCOUTQ, waiting)  # SIOCOUTQ of unix(7) is the same number
+        except OSError:
+            return
+        if not any(waiting):
+            return
+        await asyncio.sleep(pause)
+        pause *= 2
 
 
 async def resize(engine: Engine, ref: str, rows: int, columns: int) -> None:

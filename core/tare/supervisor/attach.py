@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import socket
 import struct
@@ -23,7 +25,12 @@ LINGER = 5.0
 """Seconds that the socket stays open after the last byte for the client to close it first: closing a socket that holds unread
 input would reset the connection and cost the client the end of the output."""
 
+HEAD_PAUSE = 0.001
+"""Seconds until it is looked again whether the client has read the head of its answer; doubled each time."""
+HEAD_PATIENCE = 1.0
+
 _FRAME = struct.Struct(">BxxxI")
+_SIOCOUTQ = 0x5411
 
 
 class Client:
@@ -37,6 +44,8 @@ class Client:
         "_early",
         "_events",
         "_finishing",
+        "_head",
+        "_head_pause",
         "_hearing",
         "_input",
         "_keys",
@@ -87,6 +96,8 @@ class Client:
         self._waiting = False
         self._events = -1
         self._linger: Timer | None = None
+        self._head: Timer | None = None
+        self._head_pause = HEAD_PAUSE
         self._finishing = False
         self.gone: Callable[[Client], None] = _nothing
         self.drained: Callable[[Client], None] = _nothing
@@ -131,8 +142,9 @@ class Client:
         self.fd = -1
         self._out.clear()
         self._size = 0
-        if self._linger is not None:
-            self._linger.cancel()
+        for timer in (self._linger, self._head):
+            if timer is not None:
+                timer.cancel()
         self.gone(self)
 
     def _push(self, data: bytes) -> None:
@@ -140,9 +152,11 @@ class Client:
         self._size += len(data)
 
     def _send(self) -> None:
-        if self.fd < 0:
+        if self.fd < 0 or self._head is not None:
             return
         out = self._out
+        if out and self._head_pause and self._head_unread():
+            return
         was_full = self.full
         try:
             while out:
@@ -161,6 +175,23 @@ class Client:
         if not out and self._finishing:
             self._say_goodbye()
         self._interest()
+
+    def _head_unread(self) -> bool:
+        """docker-py reads the head of its answer through a buffer that it then leaves: what came together with it would be
+        lost. So the first output waits, for a while, until the head has been read (unix(7), SIOCOUTQ)."""
+        waiting = bytearray(4)
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self.fd, _SIOCOUTQ, waiting)
+        if self._head_pause > HEAD_PATIENCE or not any(waiting):
+            self._head_pause = 0.0
+            return False
+        self._head = self.loop.after(self._head_pause, self._look_again)
+        self._head_pause *= 2
+        return True
+
+    def _look_again(self) -> None:
+        self._head = None
+        self._send()
 
     def _say_goodbye(self) -> None:
         if self._linger is None and self.fd >= 0:

@@ -188,3 +188,32 @@ def test_the_socket_of_a_failed_start_stays_usable_for_its_other_holder(peer: Pe
     theirs.sendall(b"it failed")
     theirs.close()
     assert everything(ours) == b"it failed"
+
+
+def test_output_waits_until_the_head_of_the_answer_is_read(peer: Peer) -> None:
+    """docker-py would lose what it reads together with the head."""
+    ours, theirs = socket.socketpair()
+    ours.settimeout(DEADLINE)
+    with theirs:
+        theirs.sendall(b"HTTP/1.1 200 OK")
+        body = {"stdin": False, "stdout": True, "stderr": True, "framed": False, "detach_keys": b"", "initial": b"", "id": "a"}
+        peer.ask("attach", (theirs.fileno(),), container="c", exec="", **body)
+    peer.start("c", "echo", "output")
+    assert peer.exit("c")["code"] == 0
+    assert ours.recv(65536) == b"HTTP/1.1 200 OK"
+    assert everything(ours) == b"output\n"
+    ours.close()
+
+
+def test_who_never_reads_the_head_holds_nobody_up(peer: Peer) -> None:
+    ours, theirs = socket.socketpair()
+    ours.settimeout(DEADLINE)
+    with theirs:
+        theirs.sendall(b"head, ")
+        body = {"stdin": False, "stdout": True, "stderr": True, "framed": False, "detach_keys": b"", "initial": b"", "id": "a"}
+        peer.ask("attach", (theirs.fileno(),), container="c", exec="", **body)
+    peer.start("c", "echo", "output")
+    assert peer.exit("c")["code"] == 0
+    eventually(lambda: b"output" in ours.recv(65536, socket.MSG_PEEK))
+    assert everything(ours) == b"head, output\n"
+    ours.close()

