@@ -56,10 +56,6 @@ class Handle:
         self._busy = 0
         self._late = 0
 
-    @property
-    def degraded(self) -> bool:
-        return self._late > 0
-
     def _open(self) -> Any:
         self.context.root.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.context.run.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -84,10 +84,6 @@ class Plugins:
             )
             self._statuses[status.name] = replace(status, drivers=drivers)
 
-    def hears(self, hook: str) -> bool:
-        """Does any plugin implement a hook? For callers whose values are dear to make."""
-        return hook in self._hooks
-
     async def before(self, hook: str, **values: Any) -> Adjusted:
         """Ask every plugin, in the order of their names, each seeing what those before it changed.
 

@@ -20,7 +20,6 @@ from tare.model.text import has_halves, writable
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
-DOCKER_MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
 DOCKER_LIST = "application/vnd.docker.distribution.manifest.list.v2+json"
 _OCI_NAMES = {
     "application/vnd.docker.container.image.v1+json": CONFIG,

@@ -8,28 +8,21 @@ import os
 from tare.linux import syscalls
 from tare.linux.syscalls import TEXT, WORD, call, prototype, through
 
-CLONE_VM = 0x100
 CLONE_PIDFD = 0x1000
 CLONE_PARENT = 0x8000
-CLONE_CLEAR_SIGHAND = 0x1_0000_0000
 CLONE_INTO_CGROUP = 0x2_0000_0000
-CLONE_NEWTIME = 0x80
 CLONE_NEWNS = 0x20000
 CLONE_NEWCGROUP = 0x0200_0000
 CLONE_NEWUTS = 0x0400_0000
 CLONE_NEWIPC = 0x0800_0000
-CLONE_NEWUSER = 0x1000_0000
 CLONE_NEWPID = 0x2000_0000
 CLONE_NEWNET = 0x4000_0000
 
 WALL = 0x4000_0000
 """__WALL of wait(2): also children whose exit signal is not SIGCHLD, as every clone with CLONE_PARENT is."""
 
-PR_SET_PDEATHSIG = 1
 PR_SET_DUMPABLE = 4
 PR_SET_KEEPCAPS = 8
-PR_SET_NAME = 15
-PR_CAPBSET_READ = 23
 PR_CAPBSET_DROP = 24
 PR_SET_CHILD_SUBREAPER = 36
 PR_SET_NO_NEW_PRIVS = 38
@@ -104,11 +97,6 @@ def forbid_new_privileges() -> None:
 def hide() -> None:
     """Only who has CAP_SYS_PTRACE may look into this process (/proc/PID/exe, mem, fd) until execve."""
     prctl(PR_SET_DUMPABLE, 0)
-
-
-def die_with_parent(signal: int) -> None:
-    """``signal`` comes when the parent thread ends."""
-    prctl(PR_SET_PDEATHSIG, signal)
 
 
 def restore_hidden_signals() -> None:

@@ -8,7 +8,6 @@ from tare.linux import syscalls
 from tare.linux.syscalls import call
 
 SECCOMP_SET_MODE_FILTER = 1
-SECCOMP_GET_ACTION_AVAIL = 2
 INSTRUCTION_SIZE = 8
 
 

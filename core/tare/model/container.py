@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 from tare.model.network import PortRequest
 
@@ -189,7 +188,3 @@ class LogOptions:
     until: int = 0
     timestamps: bool = False
     tail: int = -1
-
-
-Document = dict[str, Any]
-"""A value as JSON types, as the state database keeps it."""

@@ -13,10 +13,6 @@ import _socket
 
 from tare.errors import Invalid
 
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from tare.model.network import PortRequest
-
 PROTOCOLS = ("tcp", "udp", "sctp")
 HIGHEST = 65535
 
@@ -48,16 +44,6 @@ def expose_range(text: str) -> list[tuple[int, str]]:
         raise Invalid(f"invalid port format for --expose: {text}", subject=text, hint="use PORT, FIRST-LAST or PORT/udp")
     first, last = _range(rest, "containerPort", text)
     return [(port, protocol) for port in range(first, last + 1)]
-
-
-def parse_publish(text: str) -> list[PortRequest]:
-    """The ports of a ``-p`` word as requests. Raises Invalid."""
-    from tare.model.network import PortRequest
-
-    return [
-        PortRequest(container, protocol, address, low, high if high != low else 0)
-        for container, protocol, address, low, high in publish_ranges(text)
-    ]
 
 
 def _protocol(text: str) -> tuple[str, str]:

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tare.errors import Invalid
-from tare.model.network import PortRequest
-from tare.model.ports import expose_range, parse_publish, publish_ranges
+from tare.model.ports import expose_range, publish_ranges
 
 
 @pytest.mark.parametrize(
@@ -72,11 +71,6 @@ def test_what_cannot_be_published(text: str, why: str) -> None:
         publish_ranges(text)
     assert caught.value.message == why
     assert caught.value.subject == text
-
-
-def test_requests() -> None:
-    assert parse_publish("127.0.0.1:8000-8010:80/udp") == [PortRequest(80, "udp", "127.0.0.1", 8000, 8010)]
-    assert parse_publish("8080:80") == [PortRequest(80, "tcp", "", 8080)]
 
 
 @pytest.mark.parametrize(("text", "ports"), [("7", [(7, "tcp")]), ("8-9/udp", [(8, "udp"), (9, "udp")])])
