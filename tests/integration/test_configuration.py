@@ -106,6 +106,42 @@ def test_reload_on_hangup(daemon: Daemon) -> None:
     assert json.loads(daemon.tare("info", "--format", "{{json .Labels}}").stdout) == ["a=b"]
 
 
+def test_a_container_that_runs_keeps_the_settings_of_its_start(daemon: Daemon) -> None:
+    config = daemon.directory / "daemon.toml"
+    profile = daemon.directory / "seccomp.json"
+    profile.write_text('{"defaultAction": "SCMP_ACT_ALLOW"}')
+    config.write_text(
+        f"""
+        [containers]
+        ulimits.nofile = {{ soft = 100, hard = 200 }}
+        shm-size = "32m"
+        ipc = "shareable"
+        [security]
+        no-new-privileges = true
+        seccomp-profile = "{profile}"
+        """
+    )
+    daemon.kill(signal.SIGTERM)
+    daemon.start()
+    daemon.tare("run", "-d", "--name", "kept", "--network", "none", "busybox", "sleep", "1000")
+    config.write_text("[security]\nseccomp-profile = 'unconfined'\n")
+    profile.unlink()
+    daemon.kill(signal.SIGTERM)
+    daemon.start()
+    seen = ("ulimit -n", "grep -E '^(NoNewPrivs|Seccomp):' /proc/self/status", "df -k /dev/shm | tail -1")
+    inside = daemon.tare("exec", "kept", "sh", "-c", "; ".join(seen)).stdout.split()
+    assert inside[:5] == ["100", "NoNewPrivs:", "1", "Seccomp:", "2"] and "32768" in inside
+    host = daemon.inspect("kept")["HostConfig"]
+    assert (host["ShmSize"], host["IpcMode"]) == (32 << 20, "shareable")
+    join = ("run", "--rm", "--network", "none", "--ipc", "container:kept", "busybox")
+    joined = daemon.tare(*join, "readlink", "/proc/self/ns/ipc")
+    assert joined.stdout == daemon.tare("exec", "kept", "readlink", "/proc/self/ns/ipc").stdout
+    daemon.tare("restart", "-t", "0", "kept")
+    after = daemon.tare("exec", "kept", "sh", "-c", "; ".join(seen)).stdout.split()
+    assert after[0] != "100" and after[1:5] == ["NoNewPrivs:", "0", "Seccomp:", "0"]
+    assert "32768" in after  # its size is of its own since it was created
+
+
 def test_a_damaged_database_stops_the_start_and_is_left_alone(suite_directory: Path) -> None:
     daemon = new_daemon(suite_directory, "damaged")
     daemon.data_root.mkdir()

@@ -31,7 +31,8 @@ def tare_before_container_start(id, name, spec):
     if name.startswith("broken"):
         raise ZeroDivisionError("a defect")
     if name.startswith("spec"):
-        return {"hostname": "from-the-plugin"}
+        process = {**spec["process"], "env": [*spec["process"]["env"], "SPEC=adjusted"], "noNewPrivileges": True}
+        return {"hostname": "from-the-plugin", "process": process}
 
 @hookimpl
 def tare_after_container_start(id, name, pid):
@@ -124,6 +125,19 @@ def test_a_plugin_adjusts_and_is_remembered(foreign: Daemon) -> None:
     foreign.tare("rm", name)
     out = foreign.tare("run", "--rm", "--name", "spec-1", "--network", "none", "busybox", "hostname").stdout
     assert out == "from-the-plugin\n"
+
+
+def test_an_exec_sees_what_a_plugin_made_of_the_specification(foreign: Daemon) -> None:
+    foreign.tare("run", "-d", "--name", "spec-2", "--network", "none", "busybox", "sleep", "1000")
+    seen = ("exec", "spec-2", "sh", "-c", "echo $SPEC; grep NoNewPrivs /proc/self/status")
+    assert foreign.tare(*seen).stdout == "adjusted\nNoNewPrivs:\t1\n"
+    foreign.kill()
+    foreign.start()
+    assert foreign.tare(*seen).stdout == "adjusted\nNoNewPrivs:\t1\n"
+    foreign.tare("rename", "spec-2", "unadjusted")
+    foreign.tare("restart", "-t", "0", "unadjusted")
+    assert foreign.tare("exec", "unadjusted", "sh", "-c", "echo [$SPEC]").stdout == "[]\n"
+    foreign.tare("rm", "-f", "unadjusted")
 
 
 def test_a_plugin_vetoes_with_its_own_words(foreign: Daemon) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from tare.model.container import ContainerConfig, ContainerState, Exec
+from tare.model.container import ContainerConfig, ContainerState, Exec, Ulimit
 from tare.model.image import ImageConfig
 from tare.model.network import Attachment, Endpoint, PortBinding
 from tare.model.process import ProcessRef
@@ -19,16 +19,30 @@ class Connection:
     bindings: tuple[PortBinding, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """What a start took from the daemon's settings. ``seccomp_profile`` is ``""`` or ``builtin``, ``unconfined``, or a
+    profile's text; ``cgroup_parent`` ``""`` leaves the place to the runtime."""
+
+    no_new_privileges: bool = False
+    seccomp_profile: str = ""
+    ulimits: tuple[Ulimit, ...] = ()
+    cgroup_parent: str = ""
+
+
 @dataclass(slots=True)
 class Container:
     """The engine's record. Only the engine writes to it; others read.
 
-    ``config`` is what was asked for, ``image_config`` what the image adds; ``args`` the merged command line,
-    ``env`` the merged environment, ``working_dir``, ``user``, ``stop_signal`` and ``labels`` likewise merged.
+    ``config`` is what was asked for and what the daemon fixed at create, ``image_config`` what the image adds;
+    ``args`` the merged command line, ``env`` the merged environment, ``working_dir``, ``user``, ``stop_signal`` and
+    ``labels`` likewise merged.
     ``storage``, ``runtime`` and ``log_driver`` are the names chosen (never empty), ``log_options`` the log's merged options,
     ``init`` the host path of an init program or ``""``. ``directory`` holds the container's
     hosts, hostname, resolv.conf and log. ``connections`` is keyed by network name; empty while it does not run, but
-    ``last_bindings`` keeps what ports it had.
+    ``last_bindings`` keeps what ports it had. ``defaults`` (None before the first start) and ``adjusted`` are of the last
+    start and decide what an exec is like: the daemon's settings of then, and what plugins made of the specification's
+    ``process`` and ``linux`` (marshal, in hex; ``""`` for nothing).
     """
 
     id: str
@@ -55,6 +69,8 @@ class Container:
     last_bindings: tuple[PortBinding, ...] = ()
     execs: dict[str, Exec] = field(default_factory=dict)
     changed_by: tuple[str, ...] = ()
+    defaults: Defaults | None = None
+    adjusted: str = ""
 
     @property
     def running(self) -> bool:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import logging
+import marshal
 import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from tare.containers.container import Container
+from tare.containers.container import Container, Defaults
 from tare.drivers.runtime import Bundle
-from tare.engine import files
-from tare.errors import Conflict, TareError
+from tare.engine import defaults, files
+from tare.errors import Conflict, Invalid, TareError
 from tare.model.container import Exec, Limits, Ulimit
 from tare.model.network import Attachment
 from tare.model.process import ProcessRef
@@ -30,13 +31,16 @@ async def prepare(engine: Engine, container: Container, attachments: tuple[Attac
     for bind in container.config.binds:
         if bind.create and not os.path.lexists(bind.source):
             make_source(bind.source)
-    spec: Mapping[str, Any] = oci.build(request(engine, container))
+    container.defaults = defaults.of_a_start(engine.settings)
+    container.adjusted = ""
+    spec: Mapping[str, Any] = oci.build(request(container, container.defaults))
     changes, who = await engine.plugins.before(
         "tare_before_container_start", id=container.id, name=container.name, spec=spec
     )
     if changes:
         log.info("container %s: specification changed by %s", container.name, ", ".join(who))
         spec = {**spec, **changes}
+        container.adjusted = adjusted(changes)
     storage = await engine.roster.open("storage", container.storage)
     mounts = await storage.call("mounts", container.id, volatile=container.config.auto_remove)
     return Bundle(
@@ -52,20 +56,30 @@ async def prepare(engine: Engine, container: Container, attachments: tuple[Attac
 
 
 def without_mounts(engine: Engine, container: Container) -> Bundle:
-    """The bundle as an exec needs it: the specification alone, the same until the container's next start."""
+    """The bundle as an exec needs it: of the specification what it is made from, as it was at the container's start."""
     known = engine.exec_bundles.get(container.id)
     if known is None or known[0] != container.process:
         while len(engine.exec_bundles) >= MOST_BUNDLES:
             del engine.exec_bundles[next(iter(engine.exec_bundles))]
-        spec = oci.build(request(engine, container))
+        spec = oci.for_exec(request(container, container.defaults or defaults.of_a_start(engine.settings)))
+        if container.adjusted:
+            spec = {**spec, **marshal.loads(bytes.fromhex(container.adjusted))}
         known = engine.exec_bundles[container.id] = container.process, Bundle(id=container.id, spec=spec, rootfs=(), joins={})
     return known[1]
 
 
-def request(engine: Engine, container: Container) -> oci.SpecRequest:
-    """What the container asks of the specification, with the daemon's defaults."""
+def adjusted(changes: Mapping[str, Any]) -> str:
+    """What of a plugin's changes an exec is made from, for the record. Raises Invalid for what is no plain data."""
+    kept = {name: changes[name] for name in ("process", "linux") if name in changes}
+    try:
+        return marshal.dumps(kept, 2).hex() if kept else ""
+    except ValueError as error:
+        raise Invalid(f"a plugin made the specification's {' and '.join(kept)} something else than plain data") from error
+
+
+def request(container: Container, given: Defaults) -> oci.SpecRequest:
+    """What the container asks of the specification, with what the daemon gives it."""
     config = container.config
-    settings = engine.settings
     mode = config.network
     return oci.SpecRequest(
         id=container.id,
@@ -81,42 +95,41 @@ def request(engine: Engine, container: Container) -> oci.SpecRequest:
         cap_drop=config.cap_drop,
         privileged=config.privileged,
         security_opt=config.security_opt,
-        no_new_privileges=settings.security.no_new_privileges,
-        seccomp_profile=settings.security.seccomp_profile,
+        no_new_privileges=given.no_new_privileges,
+        seccomp_profile=given.seccomp_profile,
         masked_paths=config.masked_paths,
         readonly_paths=config.readonly_paths,
         binds=config.binds,
         tmpfs=config.tmpfs,
         devices=config.devices,
-        shm_size=config.shm_size or settings.containers.shm_size,
+        shm_size=config.shm_size,
         sysctls=config.sysctls,
-        ulimits=ulimits(engine, config.ulimits),
+        ulimits=ulimits(config.ulimits, given.ulimits),
         oom_score_adj=config.oom_score_adj,
         limits=config.limits or Limits(),
-        cgroups_path=cgroups_path(engine, container),
+        cgroups_path=cgroups_path(container, given),
         network="container" if mode.startswith("container:") else "host" if mode == "host" else "new",
         pid_mode=config.pid_mode,
-        ipc_mode=config.ipc_mode or settings.containers.ipc,
+        ipc_mode=config.ipc_mode,
         uts_mode=config.uts_mode,
-        cgroupns_mode=config.cgroupns_mode or settings.cgroups.namespace,
+        cgroupns_mode=config.cgroupns_mode,
         read_only=config.read_only,
         init=container.init,
         annotations=config.annotations,
     )
 
 
-def ulimits(engine: Engine, own: tuple[Ulimit, ...]) -> tuple[Ulimit, ...]:
+def ulimits(own: tuple[Ulimit, ...], given: tuple[Ulimit, ...]) -> tuple[Ulimit, ...]:
     """The container's limits over the daemon's."""
-    defaults: tuple[Ulimit, ...] = tuple(engine.settings.containers.ulimits)
-    if not defaults:
+    if not given:
         return own
     named = {limit.name for limit in own}
-    return (*own, *(limit for limit in defaults if limit.name not in named))
+    return (*own, *(limit for limit in given if limit.name not in named))
 
 
-def cgroups_path(engine: Engine, container: Container) -> str:
+def cgroups_path(container: Container, given: Defaults) -> str:
     """Where ``--cgroup-parent`` or the daemon wants it; empty leaves it to the runtime."""
-    parent = container.config.cgroup_parent or engine.settings.cgroups.parent
+    parent = container.config.cgroup_parent or given.cgroup_parent
     return f"/{parent.strip('/')}/{container.id}" if parent else ""
 
 
@@ -131,7 +144,7 @@ def joins(engine: Engine, container: Container) -> dict[str, ProcessRef]:
         target = engine.registry.find(ref).container
         if not target.running:
             raise Conflict(f"cannot join {kind} of a non running container: {target.id}", subject=ref, hint="start it first")
-        if kind == "ipc" and (target.config.ipc_mode or engine.settings.containers.ipc) != "shareable":
+        if kind == "ipc" and target.config.ipc_mode != "shareable":
             raise Conflict(
                 f"cannot join IPC of the container {target.name}: non-shareable IPC",
                 subject=ref,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tare.containers import logging, merge, names
 from tare.containers.container import Container
 from tare.drivers.storage import SupportsQuota
-from tare.engine import bundle, pictures, wishes
+from tare.engine import bundle, defaults, pictures, wishes
 from tare.engine.clock import now
 from tare.engine.persist import announce, save
 from tare.engine.roster import Handle
@@ -42,7 +42,7 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
     if changes:
         config = replace(config, **changes)
     image = engine.store.image(config.image)
-    config = merge.with_exposed(config, image.config)
+    config = defaults.for_good(engine.settings, merge.with_exposed(config, image.config))
     args = merge.arguments(config, image.config)
     env = merge.environment(config, image.config)
     log = engine.settings.containers.log
@@ -79,7 +79,7 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
         directory=engine.directory(id),
         changed_by=changed_by,
     )
-    warnings += oci.warnings(bundle.request(engine, container))
+    warnings += oci.warnings(bundle.request(container, defaults.of_a_start(engine.settings)))
     async with AsyncExitStack() as undo:
         engine.registry.claim(container.name, id)
         undo.callback(engine.registry.disclaim, container.name)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
 from tare.drivers.runtime import SupportsTemplate
-from tare.engine import adoption, pictures, settle, wait
+from tare.engine import adoption, defaults, pictures, settle, wait
 from tare.engine.persist import publish, save
 from tare.engine.roster import Roster
 from tare.engine.spares import Spares
@@ -107,6 +107,7 @@ def load_containers(engine: Engine) -> None:
         except (TypeError, ValueError, KeyError, TareError) as error:
             log.error("container %s (%s) cannot be read and is left as it is: %s", name, id[:12], error)
             continue
+        container.config = defaults.for_good(engine.settings, container.config)  # an older tare did not record them
         engine.registry.add(container)
 
 

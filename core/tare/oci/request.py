@@ -19,7 +19,7 @@ class SpecRequest:
     ``network`` is ``new``, ``host`` or ``container``; ``pid_mode``, ``ipc_mode``, ``uts_mode``, ``cgroupns_mode`` as
     Docker spells them. ``cgroups_path`` is absolute below each hierarchy, or ``""`` for the runtime's own choice.
     ``init`` is the host path of a static init program to put before the command, or ``""``.
-    ``seccomp_profile`` is the daemon's default: ``""`` or ``builtin``, ``unconfined``, or a path.
+    ``seccomp_profile`` is the daemon's default: ``""`` or ``builtin``, ``unconfined``, or the text of a profile.
     ``masked_paths`` and ``readonly_paths`` None mean Docker's. ``rootfs_propagation`` as mount(2) names it.
     """
 

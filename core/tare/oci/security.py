@@ -51,7 +51,8 @@ _NOTHING = Security()
 
 
 def program(security: Security, default: str, privileged: bool, capabilities: tuple[str, ...]) -> bytes | None:
-    """The filter to load, or None for none. ``default`` is the daemon's setting. Raises Invalid for a bad profile."""
+    """The filter to load, or None for none. ``default`` is the daemon's: a word as in Security, or a profile's text. Raises
+    Invalid for a bad profile."""
     chosen = security.seccomp
     if chosen == "unconfined" or (not chosen and (privileged or default == "unconfined")):
         return None
@@ -60,12 +61,22 @@ def program(security: Security, default: str, privileged: bool, capabilities: tu
         return seccomp.file_filter(chosen, held, _ARCHITECTURE)
     if chosen or default in ("", "builtin"):
         return seccomp.default_filter(held, _ARCHITECTURE)
+    return seccomp.file_filter(default, held, _ARCHITECTURE)
+
+
+def profile(setting: str) -> str:
+    """The daemon's setting as ``program`` takes it: a path becomes what the file says. Raises Invalid."""
+    if setting in ("", "builtin", "unconfined"):
+        return setting
     try:
-        with open(default, encoding="utf-8") as file:
+        with open(setting, encoding="utf-8") as file:
             text = file.read()
-    except OSError as error:
-        raise Invalid(f"cannot read the seccomp profile {default}: {error.strerror}", subject=default) from error
-    return seccomp.file_filter(text, held, _ARCHITECTURE)
+    except (OSError, UnicodeDecodeError) as error:
+        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Invalid(f"cannot read the seccomp profile {setting}: {why}", subject=setting) from error
+    if not text.lstrip().startswith("{"):
+        raise Invalid(f"decoding seccomp profile failed: {setting} holds no JSON object", subject=setting)
+    return text
 
 
 def _truth(option: str, word: str) -> bool:

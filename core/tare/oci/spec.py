@@ -19,7 +19,7 @@ from tare.oci import capabilities, devices, filesystems, security
 from tare.oci.request import SpecRequest
 from tare.oci.resources import resources, rlimits
 
-__all__ = ["SpecRequest", "build", "exec_process", "warnings"]
+__all__ = ["SpecRequest", "build", "cgroup_namespace", "exec_process", "for_exec", "warnings"]
 
 VERSION = "1.2.0"
 DEFAULT_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -35,25 +35,21 @@ _bounding = lru_cache(maxsize=1)(capabilities.bounding)
 def build(request: SpecRequest) -> dict[str, Any]:
     """The specification. Raises Invalid or Unsupported for a wish that cannot mean anything here."""
     options = security.parse(request.security_opt)
-    held = _capabilities(request)[0]
     nodes, rules = devices.describe(request.devices, request.privileged)
-    filter = security.program(options, request.seccomp_profile, request.privileged, held)
+    further = for_exec(request, options)
     linux: dict[str, Any] = {
+        **further["linux"],
         "namespaces": _namespaces(request),
         "devices": nodes,
         "resources": {"devices": rules, **resources(request.limits)},
-        "cgroupsPath": request.cgroups_path,
         "maskedPaths": filesystems.masked(request, options.system_paths),
         "readonlyPaths": filesystems.read_only(request, options.system_paths),
         "sysctl": _sysctls(request),
         "rootfsPropagation": request.rootfs_propagation,
     }
-    if filter is not None:
-        linux["seccomp"] = {"tare.filter": filter}
-    no_new = request.no_new_privileges or options.no_new_privileges
     return {
         "ociVersion": VERSION,
-        "process": _process(request, held, no_new),
+        "process": further["process"],
         "root": {"path": "rootfs", "readonly": request.read_only},
         "hostname": "" if request.uts_mode == "host" else request.hostname,
         "domainname": "" if request.uts_mode == "host" else request.domainname,
@@ -61,6 +57,18 @@ def build(request: SpecRequest) -> dict[str, Any]:
         "linux": linux,
         "annotations": dict(request.annotations),
     }
+
+
+def for_exec(request: SpecRequest, options: security.Security | None = None) -> dict[str, Any]:
+    """What of the specification a further process is made from: ``process``, and of ``linux`` the place and the filter. It
+    asks nothing of the host that may have changed since the start, such as a device that was there then."""
+    options = options or security.parse(request.security_opt)
+    held = _capabilities(request)[0]
+    filter = security.program(options, request.seccomp_profile, request.privileged, held)
+    linux: dict[str, Any] = {"cgroupsPath": request.cgroups_path}
+    if filter is not None:
+        linux["seccomp"] = {"tare.filter": filter}
+    return {"process": _process(request, held, request.no_new_privileges or options.no_new_privileges), "linux": linux}
 
 
 def warnings(request: SpecRequest) -> list[str]:
@@ -153,10 +161,17 @@ def _namespaces(request: SpecRequest) -> list[dict[str, str]]:
         kinds.append("pid")
     if request.ipc_mode != "host":
         kinds.append("ipc")
-    # Docker's defaults: private where the host has version 2, the host's with version 1 and for --privileged
-    if request.cgroupns_mode == "private" or (not request.cgroupns_mode and not request.privileged and _unified()):
+    if (request.cgroupns_mode or cgroup_namespace(request.privileged)) == "private":
         kinds.append("cgroup")
     return [{"type": kind} for kind in kinds]
+
+
+def cgroup_namespace(privileged: bool, default: str = "") -> str:
+    """``private`` or ``host`` for who names neither, as Docker decides: ``default`` is the daemon's setting; without one it is
+    private where the host has version 2. With version 1 a privileged container has the host's whatever the setting says."""
+    if _unified():
+        return default or "private"
+    return "host" if privileged else default or "host"
 
 
 @lru_cache(maxsize=1)

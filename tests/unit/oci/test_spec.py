@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +14,8 @@ import pytest
 
 from tare.errors import Invalid, TareError, Unsupported
 from tare.model.container import BindMount, Device, Limits, TmpfsMount, Ulimit
-from tare.oci import init
-from tare.oci.spec import SpecRequest, build, exec_process, warnings
+from tare.oci import init, security
+from tare.oci.spec import SpecRequest, build, cgroup_namespace, exec_process, for_exec, warnings
 
 
 def spec(**wish: Any) -> dict[str, Any]:
@@ -93,7 +95,7 @@ def test_an_exec_is_as_the_container_but_for_what_is_given() -> None:
         ({"devices": (Device("/dev/null", "/dev/null", "x"),)}, "invalid device mode: x"),
         ({"binds": (BindMount("/x", "relative"),)}, "relative"),
         ({"cwd": "relative"}, "relative"),
-        ({"seccomp_profile": "/no/such.json"}, "/no/such.json"),
+        ({"seccomp_profile": "{bad"}, "seccomp"),
     ],
 )
 def test_a_wish_that_cannot_mean_anything_is_refused_by_name(wish: dict[str, Any], text: str) -> None:
@@ -131,3 +133,38 @@ def test_without_an_init_the_error_names_the_cure(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(Unsupported) as caught:
         init.find()
     assert "tini" in caught.value.hint
+
+
+@pytest.mark.parametrize("text", [None, b"", b"unconfined", b"\xff"])
+def test_the_daemons_profile_must_be_one(tmp_path: Path, text: bytes | None) -> None:
+    path = tmp_path / "profile.json"
+    if text is not None:
+        path.write_bytes(text)
+    with pytest.raises(Invalid, match=re.escape(str(path))):
+        security.profile(str(path))
+
+
+def test_an_exec_needs_nothing_that_may_have_gone_since_the_start() -> None:
+    wish = SpecRequest(id="a", args=("true",), user="1", devices=(Device("/dev/nope", "/dev/nope"),), cgroups_path="/p/a")
+    whole = build(replace(wish, devices=()))
+    further = for_exec(wish)
+    assert further["process"] == whole["process"]
+    assert further["linux"] == {name: whole["linux"][name] for name in ("cgroupsPath", "seccomp")}
+
+
+@pytest.mark.parametrize(
+    ("unified", "privileged", "setting", "answer"),
+    [
+        (True, False, "", "private"),
+        (True, True, "", "private"),
+        (True, True, "host", "host"),
+        (False, False, "", "host"),
+        (False, False, "private", "private"),
+        (False, True, "private", "host"),
+    ],
+)
+def test_the_cgroup_namespace_of_who_names_none(
+    monkeypatch: pytest.MonkeyPatch, unified: bool, privileged: bool, setting: str, answer: str
+) -> None:
+    monkeypatch.setattr("tare.oci.spec._unified", lambda: unified)
+    assert cgroup_namespace(privileged, setting) == answer

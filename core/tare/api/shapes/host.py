@@ -25,8 +25,6 @@ MASKED = [
 ]
 READ_ONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
 
-SHM_BYTES = 64 << 20
-
 GO_NAMES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386"}
 """Architectures as uname(2) names them and as images do."""
 
@@ -53,13 +51,13 @@ def host_config(container: Container, version: Version) -> dict[str, Any]:
         "ConsoleSize": list(wish.console_size),
         "CapAdd": _or_null(wish.cap_add),
         "CapDrop": _or_null(wish.cap_drop),
-        "CgroupnsMode": wish.cgroupns_mode or "private",
+        "CgroupnsMode": wish.cgroupns_mode,
         "Dns": list(wish.dns),
         "DnsOptions": list(wish.dns_options),
         "DnsSearch": list(wish.dns_search),
         "ExtraHosts": _or_null(wish.extra_hosts),
         "GroupAdd": _or_null(wish.group_add),
-        "IpcMode": wish.ipc_mode or "private",
+        "IpcMode": wish.ipc_mode,
         "Cgroup": "",
         "Links": None,
         "OomScoreAdj": wish.oom_score_adj,
@@ -70,7 +68,7 @@ def host_config(container: Container, version: Version) -> dict[str, Any]:
         "SecurityOpt": _or_null(wish.security_opt),
         "UTSMode": wish.uts_mode,
         "UsernsMode": "",
-        "ShmSize": wish.shm_size or SHM_BYTES,
+        "ShmSize": wish.shm_size,
         "Runtime": container.runtime,
         "StorageDriver": container.storage,
         "Isolation": "",
