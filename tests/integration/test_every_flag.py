@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -331,6 +332,28 @@ def test_joining_another_container(engine: Daemon) -> None:
                 assert client("run", "--rm", flag, "container:first", "busybox", "readlink", f"/proc/self/ns/{kind}").stdout == own  # noqa: E501
     finally:
         engine.tare("rm", "-f", "first")
+
+
+def test_nothing_is_left_of_a_container_in_the_pid_namespace_of_another(engine: Daemon) -> None:
+    engine.tare("run", "-d", "--name", "other", "--network", "none", "busybox", "sleep", "1000")
+    script = "sleep 7654321 & while ! grep -q ^sleep /proc/$!/cmdline; do :; done"
+    for mode in ("host", "container:other"):
+        engine.tare("run", "--name", "left", "--network", "none", "--pid", mode, "busybox", "sh", "-c", script)
+        wait_for(lambda: not running("7654321"), "the background process to end")
+        engine.tare("start", "-a", "left")  # its cgroup is free again
+        engine.tare("rm", "left")
+        wait_for(lambda: not running("7654321"), "the background process to end")
+    assert engine.inspect("other")["State"]["Running"]
+    engine.tare("rm", "-f", "other")
+
+
+def running(word: str) -> bool:
+    """Whether a process has the word among its arguments."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if word.encode() in path.read_bytes().split(b"\0"):
+                return True
+    return False
 
 
 def test_ipc_modes(engine: Daemon) -> None:

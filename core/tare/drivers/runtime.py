@@ -73,9 +73,6 @@ class RuntimeDriver(Protocol):
     def processes(self, target: ProcessRef) -> Sequence[int]:
         """Host pids of all processes in the container."""
 
-    def kill_all(self, target: ProcessRef, signal: int) -> None:
-        """Send a signal to every process of the container (RT-10)."""
-
     def remove(self, id: str) -> tuple[str, ...]:
         """Remove what the runtime keeps of an ended container; returns directories of cgroups still to be removed."""
 

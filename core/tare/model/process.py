@@ -31,8 +31,9 @@ class Launch:
     Or ``argv`` is set: a command line (runc …) which daemonises the container and writes its pid to ``pid_file``.
 
     ``namespaces`` are CLONE_NEW* flags for clone3(2). ``pid_namespace`` is a path (/proc/PID/ns/pid) that the template
-    enters for its children before it clones; empty for none. ``cgroups`` are directories which the janitor removes
-    when the process has ended. ``clone_cgroup`` is a cgroup v2 directory for CLONE_INTO_CGROUP, or empty.
+    enters for its children before it clones; empty for none. ``cgroups`` are directories of this process and its
+    descendants alone: when it has ended the janitor ends who is left in them and removes them. ``clone_cgroup`` is a cgroup
+    v2 directory for CLONE_INTO_CGROUP, or empty.
     """
 
     entry: str = ""

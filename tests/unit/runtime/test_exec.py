@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import select
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -80,12 +81,26 @@ def test_processes_and_pause(stage: Stage, running: Started) -> None:
     assert stage.kill(inner) == 137
 
 
-def test_kill_all_reaches_what_the_first_process_left_behind(stage: Stage) -> None:
-    running = stage.start("sh", "-c", "sleep 1000 & sleep 1000", pid_mode="host")
+def test_what_the_first_process_leaves_behind_is_ended(stage: Stage) -> None:
+    running = stage.start("sh", "-c", "setsid sleep 1000 & read line", pid_mode="host", stdin=True)
     inner = stage.exec(running, "sleep", "1000")
-    stage.driver.kill_all(running.ref, 9)
+    directory = stage.driver._directory(running.ref)
+    while len(left := cgroups.processes(directory)) < 3:
+        pass
+    handles = [os.pidfd_open(pid) for pid in left]
+    running.stream.send(b"go\n")
+    assert stage.finish(running).code == 0
     assert stage.finish(inner).code == 137
-    assert stage.finish(running).code == 137
+    for handle in handles:
+        assert select.select([handle], [], [], DEADLINE)[0]
+        os.close(handle)
+
+
+def test_a_place_that_others_may_share_is_left_alone(stage: Stage) -> None:
+    bundle = stage.bundle("true", cgroups_path="/elsewhere/shared")
+    assert stage.driver.plan(bundle).cgroups == ()
+    own = stage.bundle("true", cgroups_path=f"/elsewhere/{bundle.id}")
+    assert stage.driver.plan(replace(own, id=bundle.id)).cgroups
 
 
 def test_an_ended_container_is_refused(stage: Stage) -> None:

@@ -95,6 +95,22 @@ def test_cgroups_go_from_the_inside_out_and_busy_ones_wait(cgroup: Path) -> None
     assert janitor.remove_cgroup(str(cgroup / "x"))
 
 
+def test_who_is_left_in_a_cgroup_is_ended_with_all_that_it_forks(cgroup: Path) -> None:
+    inner = cgroup / "x" / "inner"
+    inner.mkdir(parents=True)
+    script = f"echo 0 > {inner}/cgroup.procs; while true; do sleep 0 & done"
+    process = subprocess.Popen(["sh", "-c", script])
+    outside = subprocess.Popen(["sleep", "1000"])
+    eventually(lambda: (inner / "cgroup.procs").read_text())
+    janitor.end_members(str(cgroup / "x"))
+    assert process.wait(30) == -9
+    eventually(lambda: janitor.remove_cgroup(str(cgroup / "x")))
+    assert outside.poll() is None
+    outside.kill()
+    outside.wait()
+    janitor.end_members(str(cgroup / "x"))
+
+
 def test_clean_works_in_the_background(peer: Peer, tmp_path: Path) -> None:
     for name in ("one", "two"):
         (tmp_path / name / "deep").mkdir(parents=True)

@@ -23,7 +23,6 @@ JOIN = "tare_runtime.ns.join:start"
 _OLDEST_KERNEL = (5, 12)
 _SPACES = ("mnt", "net", "pid", "uts", "ipc", "cgroup")
 _LEAST = ("CAP_SYS_ADMIN", "CAP_SETPCAP", "CAP_SETUID", "CAP_SETGID", "CAP_MKNOD", "CAP_NET_ADMIN")
-_KILL = 9
 
 
 class NsRuntime:
@@ -78,7 +77,7 @@ class NsRuntime:
             plan=plan,
             namespaces=spaces.new,
             pid_namespace=spaces.pid,
-            cgroups=tuple(self._directories(plan)),
+            cgroups=self._directories(plan),
             clone_cgroup=self._unified(plan),
         )
 
@@ -90,21 +89,6 @@ class NsRuntime:
     def processes(self, target: ProcessRef) -> Sequence[int]:
         _must_run(target)
         return sorted(cgroups.processes(self._directory(target)))
-
-    def kill_all(self, target: ProcessRef, signal: int) -> None:
-        """At once where the kernel can (cgroup.kill); else again until nobody is left, so that none escapes by forking."""
-        directory = self._directory(target)
-        if signal == _KILL and os.path.exists(f"{directory}/cgroup.kill"):
-            cgroups.write(f"{directory}/cgroup.kill", "1")
-            return
-        seen: set[int] = set()
-        while fresh := set(cgroups.processes(directory)) - seen:
-            for pid in fresh:
-                try:
-                    os.kill(pid, signal)
-                except ProcessLookupError:
-                    continue
-            seen |= fresh
 
     def pause(self, target: ProcessRef) -> None:
         self._freeze(target, True)
@@ -136,9 +120,10 @@ class NsRuntime:
             with contextlib.suppress(OSError):
                 os.rmdir(tree.path + self._parent)
 
-    def _directories(self, plan: Mapping[str, Any]) -> list[str]:
-        unified = self._unified(plan)
-        return [directory for directory, _ in plan["cgroups"]] + ([unified] if unified else [])
+    def _directories(self, plan: Mapping[str, Any]) -> tuple[str, ...]:
+        """What is the container's alone; a place of another name, which a plugin chose, may hold others as well."""
+        every = (*(directory for directory, _ in plan["cgroups"]), self._unified(plan))
+        return tuple(directory for directory in every if os.path.basename(directory) == plan["id"])
 
     def _unified(self, plan: Mapping[str, Any]) -> str:
         place = plan["unified"]
