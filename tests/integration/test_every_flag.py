@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -321,6 +322,22 @@ def test_every_flag_of_exec(engine: Daemon, tmp_path: Path, client: str) -> None
         wait_for(lambda: not engine.tare("exec", "target", "ls", "/tmp/detached", check=False).returncode, "the detached exec")
     finally:
         engine.tare("rm", "-f", "target")
+
+
+def test_an_exec_is_told_to_start_before_it_is_told_to_end(engine: Daemon) -> None:
+    engine.tare("run", "-d", "--name", "told", "--network", "none", "busybox", "sleep", "1000")
+    try:
+        since = str(time.time())
+        for command in [*["true"] * 20, "nope"]:
+            engine.tare("exec", "told", command, check=False)
+        span = ("--since", since, "--until", str(time.time()))
+        listed = engine.tare("events", *span, "--filter", "container=told", "--format", "{{json .}}")
+        told: dict[str, list[str]] = {}
+        for event in map(json.loads, listed.stdout.splitlines()):
+            told.setdefault(event["Actor"]["Attributes"]["execID"], []).append(event["Action"].partition(":")[0])
+        assert list(told.values()) == [["exec_create", "exec_start", "exec_die"]] * 20 + [["exec_create", "exec_start"]]
+    finally:
+        engine.tare("rm", "-f", "told")
 
 
 def test_joining_another_container(engine: Daemon) -> None:

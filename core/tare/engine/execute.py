@@ -104,6 +104,8 @@ async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: 
     """
     wish, container = check(engine, id)
     note(engine, replace(wish, running=True))
+    # Told first, as Docker does: a short command has ended before the answer to its start is heard.
+    announce(engine, container, f"exec_start: {' '.join(wish.command)}", execID=id)
     key = {"container": container.id, "exec": id}
     try:
         runtime = await engine.roster.open("runtime", container.runtime)
@@ -144,7 +146,6 @@ async def start(engine: Engine, id: str, conn: socket.socket | None, *, detach: 
     current = engine.execs.get(id)
     if current is not None and current.exit_code is None:
         note(engine, replace(current, pid=answer["pid"], start_time=answer["start_time"]))
-    announce(engine, container, f"exec_start: {' '.join(wish.command)}", execID=id)
 
 
 def attachment(wish: Exec, initial: bytes) -> dict[str, Any]:
