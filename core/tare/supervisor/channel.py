@@ -48,7 +48,8 @@ class Channel:
         return self.sock.fileno() >= 0
 
     def send(self, kind: str, serial: int, body: Body, fds: Sequence[int] = ()) -> None:
-        """Say it now or later. The descriptors stay the caller's. Silent when the peer is gone: ``ended`` tells."""
+        """Say it now or later. The descriptors stay the caller's. Silent when the peer is gone: ``ended`` tells. A peer to whom
+        it cannot be said for another reason is given up, or it would wait for ever."""
         if not self.open:
             return
         if not self._queue:
@@ -56,11 +57,16 @@ class Channel:
                 messages.send(self.sock, kind, serial, body, list(fds))
                 return
             except BlockingIOError:
-                self._interest()
+                pass
+            except (BrokenPipeError, ConnectionResetError):
+                return
             except OSError as error:
-                note(f"cannot send {kind}: {error}")
+                note(f"a peer is given up: cannot send {kind}: {error}")
+                self.close()
                 return
         self._queue.append((kind, serial, body, [os.dup(fd) for fd in fds]))
+        if len(self._queue) == 1:
+            self._interest()
         if len(self._queue) > QUEUE:
             note("a peer does not read; it is given up")
             self.close()
@@ -132,7 +138,8 @@ class Channel:
                 messages.send(self.sock, kind, serial, body, fds)
             except BlockingIOError:
                 return
-            except OSError:
+            except OSError as error:
+                note(f"a peer is given up: cannot send {kind}: {error}")
                 self.close()
                 return
             self._queue.popleft()

@@ -40,11 +40,12 @@ class Loop:
     registered: nothing that one container does may end the supervisor. Handlers must bear a call for which there is nothing
     to do."""
 
-    __slots__ = ("_epoll", "_handlers", "_running", "_timers", "room")
+    __slots__ = ("_epoll", "_forgotten", "_handlers", "_running", "_timers", "room")
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
         self._handlers: dict[int, Callable[[int], None]] = {}
+        self._forgotten: set[int] = set()
         self._timers: list[Timer] = []
         self._running = False
         self.room = buffer()
@@ -62,6 +63,7 @@ class Loop:
         """No longer watch ``fd``; call it before the descriptor is closed. Forgetting twice is harmless."""
         if self._handlers.pop(fd, None) is not None:
             self._epoll.unregister(fd)
+            self._forgotten.add(fd)
 
     def after(self, seconds: float, action: Callable[[], None]) -> Timer:
         """Call ``action`` once, later."""
@@ -76,11 +78,13 @@ class Loop:
     def run(self) -> None:
         """Serve until ``stop``."""
         self._running = True
-        poll, handlers = self._epoll.poll, self._handlers
+        poll, handlers, forgotten = self._epoll.poll, self._handlers, self._forgotten
         while self._running:
+            forgotten.clear()
             for fd, events in poll(self._timeout(), 64):
                 handler = handlers.get(fd)
-                if handler is not None:
+                # A number that was forgotten in this round may be somebody else's by now, whose events come in the next.
+                if handler is not None and fd not in forgotten:
                     try:
                         handler(events)
                     except Exception:
