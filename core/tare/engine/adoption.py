@@ -14,6 +14,7 @@ from tare.containers.registry import Entry
 from tare.engine import execute, networks, settle
 from tare.engine.clock import stamp
 from tare.engine.remove import take_away
+from tare.engine.start import warm_up
 from tare.errors import TareError
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def seen_running(engine: Engine) -> dict[str, int]:
 
 def supervisor_lost(engine: Engine) -> None:
     """The supervisor went away: find or start another."""
-    engine.templates.clear()
+    engine.templates = set()
     engine.spares.hold()
     # A start that was under way fails by itself; only what ran by now can have ended unseen.
     running = {id: pid for id, pid in seen_running(engine).items() if pid}
@@ -52,6 +53,7 @@ async def reconnect(engine: Engine, running: Mapping[str, int]) -> None:
             engine.supervision.refuse(str(error))
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5.0)
+    engine.spawn(warm_up(engine), "loading the runtime's template")
     await adopt(engine, hello, running)
     await hold_ports(engine, hello)
 

@@ -9,12 +9,11 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
-from tare.drivers.runtime import SupportsTemplate
 from tare.engine import adoption, defaults, pictures, settle, wait
 from tare.engine.persist import publish, save
 from tare.engine.roster import Roster
 from tare.engine.spares import Spares
-from tare.engine.start import warm
+from tare.engine.start import warm_up
 from tare.engine.supervision import Supervision
 from tare.errors import TareError
 from tare.events.bus import Bus
@@ -59,14 +58,11 @@ async def open_engine(engine: Engine) -> None:
     running = adoption.seen_running(engine)
     hello = await engine.supervision.connect()
     await choose_defaults(engine)
+    engine.spawn(warm_up(engine), "loading the runtime's template")
     await open_networks(engine)
     await adoption.adopt(engine, hello, running)
     await reconcile(engine)
     await adoption.hold_ports(engine, hello)
-    runtime = await engine.roster.open("runtime", settings.runtime.default)
-    if runtime.supports(SupportsTemplate):
-        for entry in runtime.instance.entries():
-            await warm(engine, runtime, entry)
 
 
 def instance_of(data_root: str) -> str:

@@ -18,7 +18,7 @@ from tare.containers import logging
 from tare.containers.container import Container
 from tare.containers.registry import Entry
 from tare.containers.states import move
-from tare.drivers.runtime import Bundle
+from tare.drivers.runtime import Bundle, SupportsTemplate
 from tare.engine import builds, networks, wait
 from tare.engine import bundle as bundles
 from tare.engine.clock import stamp
@@ -145,12 +145,25 @@ def link_fields(link: Link) -> Mapping[str, Any]:
     }
 
 
+async def warm_up(engine: Engine) -> None:
+    """Have the default runtime's template loaded while others work; a start that comes meanwhile waits for it, and is told what
+    is wrong with it."""
+    try:
+        runtime = await engine.roster.open("runtime", engine.settings.runtime.default)
+        if runtime.supports(SupportsTemplate):
+            for entry in await runtime.call("entries"):
+                await warm(engine, runtime, entry)
+    except TareError as error:
+        bundles.log.warning("%s", error)
+
+
 async def warm(engine: Engine, runtime: Handle, entry: str) -> None:
     """Have the runtime's template loaded once for each supervisor."""
     key = f"{runtime.name} {entry}"
-    if not entry or key in engine.templates:
+    loaded = engine.templates  # of this supervisor: the next one has a set of its own
+    if not entry or key in loaded:
         return
     path = [path for path in sys.path if path]
     body = {"runtime": runtime.name, "entry": entry, "path": path, "build": builds.of(entry)}
     await engine.supervision.ask("template", body)
-    engine.templates.add(key)
+    loaded.add(key)

@@ -21,8 +21,9 @@ Body = dict[str, Any]
 STOP_DEADLINE = 10.0
 
 
-FIRST = ("hello", "resume")
-"""What a new supervisor hears before anything else: who wants to attach or resize needs the streams to be there."""
+FIRST = ("hello", "resume", "template")
+"""What a new supervisor hears before anything else: who wants to attach or resize needs the streams to be there, and a template
+takes its time to load."""
 AGAIN = ("clean", "forget")
 """What is told once more to a supervisor whose predecessor may have died with it in hand. Twice does no harm."""
 RECENT = 1.0
@@ -112,13 +113,12 @@ class Supervision:
 
     def _send(self, kind: str, serial: int, body: Body, fds: Sequence[int] = ()) -> None:
         """Now, or when the supervisor reads again, or to the next one."""
-        first = kind in FIRST
-        if self._sock is not None and (first or (self._ready and not self._queue)):
+        if self._sock is not None and (not self._queue if self._ready else kind in FIRST):
             try:
                 messages.send(self._sock, kind, serial, body, list(fds))
                 return
             except (BlockingIOError, BrokenPipeError, ConnectionResetError):
-                if first:
+                if not self._ready:
                     raise
                 # Without a peer the writer soon finds out, and then it waits for the next.
                 asyncio.get_running_loop().add_writer(self._sock, self._writable)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -30,7 +31,9 @@ class Companion:
     descriptor 0. ``started()`` is called after every start, so that the owner can tell it what it must know, ``lost()`` after
     every death."""
 
-    __slots__ = ("_hear", "_lost", "_started", "arguments", "born", "channel", "executable", "loop", "pid", "role", "wanted")
+    __slots__ = (
+        "_hear", "_lost", "_pidfd", "_started", "arguments", "born", "channel", "executable", "loop", "pid", "role", "wanted",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -50,6 +53,7 @@ class Companion:
         self._started = started
         self._lost = lost
         self.wanted = False
+        self._pidfd = -1
 
     def start(self) -> None:
         """Start the process; its channel is ready at once, the process answers when it is up."""
@@ -67,6 +71,7 @@ class Companion:
                 setsigmask=(),
                 setsigdef=(signal.SIGPIPE, signal.SIGCHLD),
             )
+        self._pidfd = os.pidfd_open(self.pid)
         self.born = time.monotonic()
         self.channel = Channel(self.loop, ours, self._hear, self._ended)
         if self._started is not None:
@@ -81,12 +86,21 @@ class Companion:
         """Say something to it; lost when it is down, which the owner's ``lost`` repairs."""
         self.channel.send(kind, serial, body, fds)
 
+    def kill(self) -> None:
+        """End it where it stands. Another is started as after any death, also when this one cannot die for now."""
+        if self._pidfd >= 0:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+        self.channel.close()
+
     def stop(self) -> None:
         """Let it finish what it was told, and not come again."""
         self.wanted = False
         self.channel.close()
 
     def _ended(self, _channel: Channel) -> None:
+        os.close(self._pidfd)
+        self._pidfd = -1
         if not self.wanted:
             return
         note(f"{self.role} {' '.join(self.arguments)} (pid {self.pid}) has ended")

@@ -17,7 +17,8 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
                code 255 when the supervisor has changed meanwhile and nobody can tell; "started_at" is ns since the epoch too
     template   {"runtime": name, "entry": "module:function", "path": [directories for sys.path], "build": str}
                make sure that a template for this runtime runs, and that it has loaded this build of the code: another one's is
-               replaced, since the plans are made for this one → {}
+               replaced, since the plans are made for this one → {}; Unavailable when the entry cannot be imported, or not in
+               half a minute
     start      {"container", "exec": "" or id, "runtime", "launch": launch, "links": [link, ...], "tty": bool,
                 "stdin": bool, "stdin_once": bool, "log": log or None, "exit_record": path or "", "size": [rows, columns],
                 "mount_fds": [index, ...], "client": None or what attach has but for whom}

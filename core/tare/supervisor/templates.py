@@ -15,15 +15,19 @@ if TYPE_CHECKING:
 
     Answer = Callable[[Body | TareError], None]
 
+LOADING = 30.0
+"""Seconds that an entry may take to be imported. Until then it holds up the clones of its runtime, and nobody else."""
+
 
 class Template:
     """One per runtime, of one ``build`` of the code. A template that dies before it ever answered (its driver cannot be imported
-    without crashing) is not started again until somebody asks for it."""
+    without crashing) is not started again until somebody asks for it. One that hangs in an import is killed."""
 
-    __slots__ = ("_asked", "_companion", "_entries", "_proven", "_retired", "_runtime", "_serial", "build")
+    __slots__ = ("_asked", "_companion", "_entries", "_loop", "_proven", "_retired", "_runtime", "_serial", "build")
 
     def __init__(self, loop: Loop, runtime: str, build: str, soft_files: int, executable: str) -> None:
         self.build = build
+        self._loop = loop
         self._runtime = runtime
         self._retired = False
         self._entries: dict[str, Body] = {}
@@ -51,7 +55,7 @@ class Template:
                 self._entries.pop(entry, None)
             answer(said)
 
-        self._ask("template", self._entries[entry], (), keep)
+        self._load(self._entries[entry], keep)
 
     def clone(self, body: Body, fds: Sequence[int], answer: Answer) -> None:
         """``clone`` of messages; the answer is that of ``cloned`` or an error."""
@@ -68,6 +72,26 @@ class Template:
         """Let it go."""
         self._companion.stop()
 
+    def _load(self, wish: Body, answer: Answer) -> None:
+        self._ask("template", wish, (), answer)
+        serial = self._serial
+        self._loop.after(LOADING, lambda: self._late(serial, wish["entry"]))
+
+    def _late(self, serial: int, entry: str) -> None:
+        answer = self._asked.pop(serial, None)
+        if answer is None:
+            return
+        # Before the next template begins by loading what the last one had.
+        self._entries.pop(entry, None)
+        answer(
+            Unavailable(
+                f"the runtime's entry {entry} has not been imported within {LOADING:.0f} s",
+                subject=entry,
+                hint="its module waits for something while it is imported; mend or remove the plugin",
+            )
+        )
+        self._companion.kill()
+
     def _ask(self, kind: str, body: Body, fds: Sequence[int], answer: Answer) -> None:
         self._serial += 1
         self._asked[self._serial] = answer
@@ -83,7 +107,7 @@ class Template:
 
     def _started(self) -> None:
         for wish in self._entries.values():
-            self._ask("template", wish, (), _ignore)
+            self._load(wish, _ignore)
 
     def _lost(self) -> None:
         self._companion.wanted = self._proven and not self._retired

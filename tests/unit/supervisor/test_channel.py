@@ -219,10 +219,11 @@ def late(tmp_path: Path) -> Iterator[Late]:
     one.close()
 
 
-async def connected(late: Late, root: Path) -> Supervision:
+async def connected(late: Late, root: Path, *, ready: bool = True) -> Supervision:
     one = Supervision(root, lambda _kind, _body: None, lambda: None)
     _, _ = await asyncio.gather(one.connect(), asyncio.to_thread(late.greet))
-    one.go_on()
+    if ready:
+        one.go_on()
     assert one._sock is not None
     one._sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SMALL)
     return one
@@ -262,6 +263,24 @@ def test_what_had_not_been_sent_waits_for_the_next_supervisor(late: Late, tmp_pa
             await asyncio.to_thread(late.serve, waiting)
             done = await asyncio.gather(*asked, return_exceptions=True)
         assert sum(answer == {} for answer in done) == waiting
+        one._closed = True
+        one._drop()
+
+    asyncio.run(scene())
+
+
+def test_a_template_loads_before_the_supervisor_has_its_streams_back(late: Late, tmp_path: Path) -> None:
+    async def scene() -> None:
+        one = await connected(late, tmp_path / "run", ready=False)
+        attach = one.ask("attach", {})
+        template = one.ask("template", {})
+        async with asyncio.timeout(DEADLINE):
+            await asyncio.to_thread(late.serve, 1)
+            await template
+            assert not attach.done()
+            one.go_on()
+            await asyncio.to_thread(late.serve, 1)
+            await attach
         one._closed = True
         one._drop()
 
