@@ -7,6 +7,8 @@ The other packets are messages: supervisor → logger ``open`` {"log": number, "
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import struct
 import time
 from collections import deque
@@ -29,24 +31,49 @@ if TYPE_CHECKING:
 
 CHUNK = struct.Struct("<BBxxIQ")
 """NUL, stream, log number, nanoseconds since the epoch."""
+SHARE = 32 * 1024
+"""Bytes of one log that may wait for the logger before those who write to it are held back."""
 PATIENCE = 5.0
 """Seconds without progress after which the logger counts as hung and output is dropped (and counted) instead of held back."""
 
+_SIOCOUTQ = 0x5411
+
+
+class Log:
+    """One log and what waits to be told of it, in order."""
+
+    __slots__ = ("closed", "number", "queue", "silent", "size", "waiting", "wish")
+
+    def __init__(self, number: int, wish: Body) -> None:
+        self.number = number
+        self.wish = wish
+        self.silent = True
+        self.closed = False
+        self.queue: deque[list[bytes]] = deque()
+        self.size = 0
+        self.waiting: list[Callable[[], None]] = []
+
+    def free(self) -> None:
+        """Call those who wait."""
+        waiting, self.waiting = self.waiting, []
+        for resume in waiting:
+            resume()
+
 
 class Journal:
-    """Holds back those who write faster than the disk, one chunk each; ``write`` says so, and ``resume`` callbacks follow."""
+    """Holds back those who write faster than the disk, each by its own log: ``write`` says so, and ``resume`` callbacks follow.
+    ``_turns`` are the logs for which something waits: a packet each, so that one that never ends does not keep the others
+    waiting."""
 
     __slots__ = (
-        "_asked", "_dropped", "_hung", "_logger", "_logs", "_loop", "_number", "_queue", "_seen", "_serial", "_silent",
-        "_waiting",
+        "_asked", "_dropped", "_hung", "_logger", "_logs", "_loop", "_none", "_number", "_seen", "_serial", "_turns",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, lock: str) -> None:
         self._loop = loop
-        self._logs: dict[int, Body] = {}
-        self._silent: set[int] = set()
-        self._queue: deque[list[bytes]] = deque()
-        self._waiting: list[Callable[[], None]] = []
+        self._logs: dict[int, Log] = {}
+        self._none = Log(0, {})
+        self._turns: deque[Log] = deque()
         self._asked: dict[int, Answer] = {}
         self._serial = 0
         self._number = 0
@@ -60,37 +87,38 @@ class Journal:
         """A number for the log described by ``wish`` (``log`` of messages.start). The logger hears of it with the first chunk:
         many a process says nothing."""
         self._number += 1
-        self._logs[self._number] = {"log": self._number, **wish}
-        self._silent.add(self._number)
+        self._logs[self._number] = Log(self._number, wish)
         return self._number
 
     def wish(self, log: int) -> Body | None:
         """What ``open`` was told about this log."""
         known = self._logs.get(log)
-        return {name: value for name, value in known.items() if name != "log"} if known else None
+        return known.wish if known is not None and not known.closed else None
 
     def write(self, log: int, stream: int, data: bytes) -> bool:
         """Log a chunk with the present time. False: taken, but wait for ``when_free`` before the next."""
-        if log in self._silent:
-            self._silent.discard(log)
-            self._tell("open", self._logs[log])
-        head = CHUNK.pack(0, stream, log, time.time_ns())
-        if self._queue and self._hung:
+        one = self._logs[log]
+        if one.silent:
+            one.silent = False
+            self._put(one, _opening(one))
+        if self._turns and self._hung:
             self._dropped += len(data)
             return True
-        return self._send([head, data])
+        self._put(one, [CHUNK.pack(0, stream, log, time.time_ns()), data])
+        return one.size < SHARE
 
-    def when_free(self, resume: Callable[[], None]) -> None:
-        """Call ``resume`` once, when the logger has caught up."""
-        self._waiting.append(resume)
+    def when_free(self, log: int, resume: Callable[[], None]) -> None:
+        """Call ``resume`` once, when the logger has caught up with this log."""
+        self._logs[log].waiting.append(resume)
 
     def close(self, log: int) -> None:
         """No more will be written to this log."""
-        if self._logs.pop(log, None) is not None:
-            if log in self._silent:
-                self._silent.discard(log)
-            else:
-                self._tell("close", {"log": log})
+        one = self._logs[log]
+        if not one.silent:
+            self._put(one, [messages.encode("close", 0, {"log": log})[0]])
+        one.closed = True
+        if not one.queue:
+            del self._logs[log]
 
     def flush(self, log: int, answer: Answer) -> None:
         """``answer(None)`` when everything written so far is in the file, or ``answer(error)``."""
@@ -99,24 +127,23 @@ class Journal:
             return
         self._serial += 1
         self._asked[self._serial] = answer
-        self._tell("flush", {"log": log}, self._serial)
+        self._put(self._logs.get(log, self._none), [messages.encode("flush", self._serial, {"log": log})[0]])
 
     def stop(self) -> None:
         """Let the logger write what it has and go."""
         self._logger.stop()
 
-    def _tell(self, kind: str, body: Body, serial: int = 0) -> None:
-        self._send([messages.encode(kind, serial, body)[0]])
-
-    def _send(self, parts: list[bytes]) -> bool:
-        if not self._queue:
+    def _put(self, one: Log, parts: list[bytes]) -> None:
+        if not self._turns:
             if self._try(parts):
-                return True
+                return
             if self._logger.channel.open:
                 self._logger.channel.when_writable(self._writable)
             self._watch()
-        self._queue.append(parts)
-        return False
+        if not one.queue:
+            self._turns.append(one)
+        one.queue.append(parts)
+        one.size += _size(parts)
 
     def _try(self, parts: list[bytes]) -> bool:
         try:
@@ -130,39 +157,57 @@ class Journal:
             self._hung = False
             note(f"logger: it has recovered; {self._dropped} bytes of output were dropped")
             self._dropped = 0
-        while self._queue:
-            if not self._try(self._queue[0]):
+        while self._turns:
+            one = self._turns[0]
+            if not self._try(one.queue[0]):
                 if self._logger.channel.open:
                     self._logger.channel.when_writable(self._writable)
                 return
-            self._queue.popleft()
-        self._free()
+            self._turns.popleft()
+            one.size -= _size(one.queue.popleft())
+            if one.queue:
+                self._turns.append(one)
+            elif one.closed:
+                del self._logs[one.number]
+            if one.size < SHARE:
+                one.free()
 
     def _watch(self) -> None:
-        seen = self._seen
-        self._loop.after(PATIENCE, lambda: self._judge(seen))
+        progress = self._progress()
+        self._loop.after(PATIENCE, lambda: self._judge(progress))
 
-    def _judge(self, seen: int) -> None:
-        if not self._queue:
+    def _progress(self) -> tuple[int, bytes]:
+        """Something that changes with every packet that the logger takes. A slow disk makes room for the next one only after many
+        (unix(7): three quarters of the buffer)."""
+        unread = bytearray(4)
+        if self._logger.channel.open:
+            with contextlib.suppress(OSError):
+                fcntl.ioctl(self._logger.channel.sock, _SIOCOUTQ, unread)
+        return self._seen, bytes(unread)
+
+    def _judge(self, progress: tuple[int, bytes]) -> None:
+        if not self._turns:
             return
-        if seen != self._seen:
+        if progress != self._progress():
             self._watch()
             return
         self._hung = True
         note("logger: it hangs; output is dropped until it writes again")
-        # Openings and closings are kept, or the logger would not know its files when it comes back.
-        chunks = [parts for parts in self._queue if len(parts) > 1]
-        self._dropped += sum(len(parts[1]) for parts in chunks)
-        self._queue = deque(parts for parts in self._queue if len(parts) == 1)
-        if not self._queue:
-            self._queue.append([messages.encode("flush", 0, {"log": 0})[0]])
+        turns, self._turns = self._turns, deque()
+        for one in turns:
+            # Openings and closings are kept, or the logger would not know its files when it comes back.
+            kept = deque(parts for parts in one.queue if len(parts) == 1)
+            self._dropped += one.size
+            one.queue, one.size = kept, 0
+            if kept:
+                self._turns.append(one)
+        if not self._turns:
+            # Something to be tried, by which its recovery is seen.
+            self._none.queue.append([messages.encode("flush", 0, {"log": 0})[0]])
+            self._turns.append(self._none)
         self._refuse("the log does not keep up: its disk hangs")
-        self._free()
-
-    def _free(self) -> None:
-        waiting, self._waiting = self._waiting, []
-        for resume in waiting:
-            resume()
+        for one in turns:
+            one.free()
 
     def _hear(self, _channel: Channel, _kind: str, serial: int, _body: Body, _fds: list[int]) -> None:
         answer = self._asked.pop(serial, None)
@@ -178,7 +223,19 @@ class Journal:
             answer(Unavailable(why))
 
     def _started(self) -> None:
-        # Before everything that waits for a logger which knows its files.
-        known = [wish for number, wish in self._logs.items() if number not in self._silent]
-        self._queue.extendleft([messages.encode("open", 0, wish)[0]] for wish in known)
+        # Each log is opened before anything that waits for it, also what has been closed meanwhile.
+        for one in self._logs.values():
+            if not one.silent:
+                if not one.queue:
+                    self._turns.append(one)
+                one.queue.appendleft(_opening(one))
         self._logger.channel.when_writable(self._writable)
+
+
+def _opening(one: Log) -> list[bytes]:
+    return [messages.encode("open", 0, {"log": one.number, **one.wish})[0]]
+
+
+def _size(parts: list[bytes]) -> int:
+    """Of the output alone: messages are no burden."""
+    return len(parts[1]) if len(parts) > 1 else 0

@@ -130,7 +130,7 @@ class Process:
         journal = self.journal
         if journal is not None and not journal.write(self.log, number, data) and self not in self._held:
             self._hold(self)
-            journal.when_free(lambda: self._let(self))
+            journal.when_free(self.log, lambda: self._let(self))
 
     def output_closed(self, output: Output) -> None:
         """One stream is at its end (a terminal is the only one)."""

@@ -45,10 +45,13 @@ class Ends:
 
     def run(self, until: Callable[[], object]) -> None:
         """Serve until ``until`` is true."""
+        met = False
         late = self.loop.after(DEADLINE, self.loop.stop)
 
         def look() -> None:
-            if until():
+            nonlocal met
+            met = bool(until())
+            if met:
                 self.loop.stop()
             else:
                 self.loop.after(0.001, look)
@@ -56,7 +59,7 @@ class Ends:
         self.loop.after(0, look)
         self.loop.run()
         late.cancel()
-        assert until(), "it never became true"
+        assert met, "it never became true"
 
     def read(self) -> list[tuple[str, int, dict[str, Any], list[int]]]:
         """What the peer finds now."""

@@ -35,18 +35,21 @@ class Scene:
         self.template.prepare(entry, [HERE, str(self.folder)], keep)
 
     def run(self, until: Callable[[], object]) -> None:
+        met = False
         late = self.loop.after(DEADLINE, self.loop.stop)
 
         def look() -> None:
-            if until():
+            nonlocal met
+            met = bool(until())
+            if met:
                 self.loop.stop()
             else:
                 self.loop.after(0.001, look)
 
-        look()
+        self.loop.after(0, look)
         self.loop.run()
         late.cancel()
-        assert until(), self.answers
+        assert met, self.answers
 
 
 @pytest.fixture
