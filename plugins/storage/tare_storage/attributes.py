@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 
+DEFAULT_ACL = "system.posix_acl_default"
 _HOST = ("trusted.overlay.", "security.selinux", "security.ima", "security.evm", "system.nfs4_acl")
 
 
@@ -18,3 +19,9 @@ def kept_attributes(where: int | bytes | str) -> dict[str, bytes]:
             return {}
         raise
     return {name: os.getxattr(where, name, follow_symlinks=follow) for name in sorted(names) if not name.startswith(_HOST)}
+
+
+def strip_attributes(directory: int) -> None:
+    """Take the attributes that a layer keeps from an open directory."""
+    for name in kept_attributes(directory):
+        os.removexattr(directory, name)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 from collections.abc import Callable
+from typing import Self
 
 from tare.errors import Invalid
+from tare_storage.attributes import DEFAULT_ACL, strip_attributes
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 KEPT = 128
@@ -46,7 +50,7 @@ class Directories:
         self._root = os.open(root, OPEN)
         self._kept: dict[bytes, int] = {}
 
-    def __enter__(self) -> Directories:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -91,3 +95,64 @@ class Directories:
         below = path + b"/"
         for kept in [kept for kept in self._kept if not path or kept == path or kept.startswith(below)]:
             os.close(self._kept.pop(kept))
+
+
+class Growing(Directories):
+    """Directories into which something is put. What that would change (their time) and what it would inherit (their default
+    ACL) is set when all is there: ``settle``. A directory that nobody dresses keeps those that it had."""
+
+    def __init__(self, root: str) -> None:
+        super().__init__(root)
+        self._times: dict[bytes, int] = {}
+        self._acls: dict[bytes, bytes] = {}
+        self._grows = True
+        self._opened(self._root, b"")
+
+    def _step(self, directory: int, name: bytes, path: bytes, missing: Missing | None) -> int:
+        opened = super()._step(directory, name, path, missing)
+        if self._grows:
+            self._opened(opened, path)
+        return opened
+
+    def _opened(self, directory: int, path: bytes) -> None:
+        if path not in self._times:
+            self._times[path] = os.fstat(directory).st_mtime_ns
+        try:
+            self._acls[path] = os.getxattr(directory, DEFAULT_ACL)
+        except OSError as error:
+            if error.errno not in (errno.ENODATA, errno.EOPNOTSUPP):
+                raise
+        else:
+            os.removexattr(directory, DEFAULT_ACL)
+
+    def dress(self, path: bytes, mtime: int, acl: bytes | None) -> int:
+        """Say what a directory is to have at last; its descriptor, with nothing left of what it had."""
+        directory = self.open(path)
+        strip_attributes(directory)
+        self._times[path] = mtime
+        self._acls.pop(path, None)
+        if acl is not None:
+            self._acls[path] = acl
+        return directory
+
+    def undress(self, directory: int, path: bytes) -> None:
+        """Make an open directory look like one that nobody has dressed."""
+        strip_attributes(directory)
+        os.fchown(directory, 0, 0)
+        os.fchmod(directory, 0o755)
+        self._acls.pop(path, None)
+
+    def gone(self, path: bytes) -> None:
+        """``forget``, and what was said of the directory too."""
+        self.forget(path)
+        self._times.pop(path, None)
+        self._acls.pop(path, None)
+
+    def settle(self) -> None:
+        self._grows = False
+        for path, value in self._acls.items():
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.setxattr(self.open(path), DEFAULT_ACL, value)
+        for path, mtime in self._times.items():
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+                os.utime(self.open(path), ns=(mtime, mtime))

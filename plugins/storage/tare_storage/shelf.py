@@ -2,7 +2,7 @@
 
     root/
       layers/ID/       committed; never written to again
-      snapshots/ID/    writable
+      snapshots/ID/    writable; ``commit`` renames it to layers/ID
       staging/         being made; each entry is locked by its maker
       trash/           renamed away; nobody looks at it but who deletes it
 
@@ -13,12 +13,13 @@ what lies under its final name, so a crash at any moment leaves the old state or
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tare.errors import Conflict, Internal, InUse, Invalid, NotFound
@@ -66,6 +67,23 @@ class Shelf:
                 return kind, path
         raise NotFound(f"no such layer or snapshot: {id}", subject=id)
 
+    def applied(self, id: str, parent: str | None) -> tuple[int, int] | None:
+        """(size, entries) of a layer that is there already, None when it is not or has just gone. Conflict for another parent."""
+        path = self.path(LAYERS, id)
+        if not os.path.isdir(path):
+            return None
+        known = self.parent(path)
+        try:
+            with open(f"{path}/size", encoding="ascii") as file:
+                size, entries = file.read().split()
+        except FileNotFoundError:
+            if os.path.isdir(path):
+                raise
+            return None
+        if known != parent:
+            raise Conflict(f"layer {id} exists with another parent", subject=id)
+        return int(size), int(entries)
+
     def has(self, kind: str, id: str) -> bool:
         return os.path.isdir(self.path(kind, id))
 
@@ -92,27 +110,32 @@ class Shelf:
                 os.makedirs(f"{self.root}/{kind}", mode=0o700, exist_ok=True)
             self._made = True
 
-    @contextmanager
+    @contextlib.contextmanager
     def staged(self, parent: str | None) -> Iterator[str]:
-        """A locked directory in staging with its ``parent`` link. It is destroyed unless ``place`` has renamed it."""
+        """A locked directory in staging with its ``parent`` link, which from now on keeps that parent from being removed.
+        It is destroyed unless ``place`` has renamed it. NotFound, Conflict as ``layer``."""
         self.make()
         path = f"{self.root}/{STAGING}/{secrets.token_hex(8)}"
-        with self._staging(fcntl.LOCK_SH):
-            os.mkdir(path, 0o700)
-            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        lock = -1
         try:
-            if parent is not None:
-                os.symlink(parent, f"{path}/parent")
+            with self._held(fcntl.LOCK_SH):
+                if parent is not None:
+                    self.layer(parent)
+                os.mkdir(path, 0o700)
+                lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                if parent is not None:
+                    os.symlink(parent, f"{path}/parent")
             yield path
         finally:
-            os.close(lock)
+            if lock >= 0:
+                os.close(lock)
             self.delete(path)
 
-    @contextmanager
-    def _staging(self, how: int) -> Iterator[None]:
-        """Hold the lock of staging itself: shared while an entry is made and locked, exclusive while abandoned ones are
-        looked for, so that none is found between the two."""
+    @contextlib.contextmanager
+    def _held(self, how: int) -> Iterator[None]:
+        """Hold the lock of staging itself: shared while an entry is made on a parent, exclusive while layers go and abandoned
+        entries are looked for, so that neither finds the other half done."""
         descriptor = os.open(f"{self.root}/{STAGING}", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
             fcntl.flock(descriptor, how)
@@ -120,18 +143,24 @@ class Shelf:
         finally:
             os.close(descriptor)
 
-    def place(self, staged: str, kind: str, id: str, *, durable: bool) -> bool:
-        """Rename a staged directory to its final name. False when there is one already (ST-05)."""
+    def place(self, source: str, kind: str, id: str, *, durable: bool, named: Callable[[], object] | None = None) -> bool:
+        """Rename a staged directory (or a snapshot that becomes a layer) to its final name. False when there is one already
+        (ST-05). ``named`` makes what else bears the name, while no layer can be removed."""
         if durable:
-            descriptor = os.open(staged, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            descriptor = os.open(source, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             try:
                 sync(descriptor)
             finally:
                 os.close(descriptor)
         try:
-            os.rename(staged, self.path(kind, id))
-        except OSError:
-            if os.path.isdir(self.path(kind, id)):
+            if named is None:
+                os.rename(source, self.path(kind, id))
+            else:
+                with self._held(fcntl.LOCK_SH):
+                    named()
+                    os.rename(source, self.path(kind, id))
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
                 return False
             raise
         if durable:
@@ -145,27 +174,45 @@ class Shelf:
         finally:
             os.close(directory)
 
-    def children(self, id: str) -> list[str]:
-        """The ids that have layer ``id`` as their parent."""
-        return [child for kind, child in self.everything() if self.parent(f"{self.root}/{kind}/{child}") == id]
+    def _parents(self) -> list[tuple[str, str]]:
+        """(parent, who stands on it) of all that exists or is being made. Read in the order in which things move: what leaves
+        a place meanwhile is found in the next one."""
+        found = []
+        for name in self._names(STAGING):
+            if not self._is_abandoned(name):
+                found.append((self.parent(f"{self.root}/{STAGING}/{name}"), f"unfinished {name}"))
+        for kind in (SNAPSHOTS, LAYERS):
+            found += [(self.parent(f"{self.root}/{kind}/{id}"), id) for id in self._names(kind)]
+        return [(parent, child) for parent, child in found if parent is not None]
 
-    def discard(self, id: str) -> tuple[str, ...]:
-        """Rename a layer or snapshot into the trash; the path there, or nothing when there was none (ST-10, ST-11)."""
+    def discard(self, id: str, forget: Callable[[str], object] | None = None) -> tuple[str, ...]:
+        """Rename a layer or snapshot into the trash; the path there, or nothing when there was none (ST-10, ST-11). ``forget``
+        is called with a layer's new place, before anybody can make a layer of that id again."""
         if self.has(SNAPSHOTS, id):
             return self.discard_snapshot(id)
         if not self.has(LAYERS, id):
             return ()
-        children = self.children(id)
-        if children:
-            raise InUse(f"layer {id} is the parent of {children[0]}", subject=id, hint="remove what stands on it first")
-        trash = f"{self.root}/{TRASH}/{id}.{secrets.token_hex(4)}"
-        os.rename(self.path(LAYERS, id), trash)
+        self.make()
+        with self._held(fcntl.LOCK_EX):
+            child = next((child for parent, child in self._parents() if parent == id), "")
+            if child:
+                raise InUse(f"layer {id} is the parent of {child}", subject=id, hint="remove what stands on it first")
+            trash = f"{self.root}/{TRASH}/{id}.{secrets.token_hex(4)}"
+            try:
+                os.rename(self.path(LAYERS, id), trash)
+            except FileNotFoundError:
+                return ()
+            if forget is not None:
+                forget(trash)
         return (trash,)
 
     def discard_snapshot(self, id: str) -> tuple[str, ...]:
-        """Rename a snapshot into the trash; the path there."""
+        """Rename a snapshot into the trash; the path there, or nothing when another has done so."""
         trash = f"{self.root}/{TRASH}/{id}.{secrets.token_hex(4)}"
-        os.rename(self.path(SNAPSHOTS, id), trash)
+        try:
+            os.rename(self.path(SNAPSHOTS, id), trash)
+        except FileNotFoundError:
+            return ()
         return (trash,)
 
     def everything(self) -> list[tuple[str, str]]:
@@ -187,31 +234,46 @@ class Shelf:
         finally:
             os.close(descriptor)
 
-    def reconcile(self, valid: Iterable[str], forget: Callable[[str], None]) -> list[str]:
-        """Delete what neither is valid nor carries something valid, and all leftovers (ST-71). ``forget`` is called with
-        each layer's directory before it goes."""
+    def reconcile(self, valid: Iterable[str], forget: Callable[[str], object] | None = None) -> list[str]:
+        """Delete what neither is valid nor carries something valid or unfinished, and all leftovers (ST-71). ``forget`` as in
+        ``discard``."""
         wanted = set(valid)
-        everything = self.everything()
-        for _, id in everything:
-            if id in wanted:
-                wanted.update(self._ancestors(id))
         report = []
-        for kind, id in everything:
-            if id not in wanted:
-                path = f"{self.root}/{kind}/{id}"
-                forget(path)
-                trash = f"{self.root}/{TRASH}/{secrets.token_hex(8)}"
-                os.rename(path, trash)
-                report.append(f"removed {kind[:-1]} {id}")
+        if os.path.isdir(f"{self.root}/{STAGING}"):
+            with self._held(fcntl.LOCK_EX):
+                wanted.update(parent for parent, child in self._parents() if child.startswith("unfinished "))
+                everything = self.everything()
+                for _, id in everything:
+                    if id in wanted:
+                        wanted.update(self._ancestors(id))
+                for kind, id in everything:
+                    if id not in wanted:
+                        trash = f"{self.root}/{TRASH}/{id}.{secrets.token_hex(4)}"
+                        os.rename(f"{self.root}/{kind}/{id}", trash)
+                        if forget is not None and kind == LAYERS:
+                            forget(trash)
+                        report.append(f"removed {kind[:-1]} {id}")
+                report += [f"removed unfinished {name}" for name, _ in self._abandon()]
         for name in self._names(TRASH):
             self.delete(f"{self.root}/{TRASH}/{name}")
-        abandoned: list[str] = []
-        if os.path.isdir(f"{self.root}/{STAGING}"):
-            with self._staging(fcntl.LOCK_EX):
-                abandoned = [name for name in self._names(STAGING) if self._is_abandoned(name)]
-        for name in abandoned:
-            self.delete(f"{self.root}/{STAGING}/{name}")
-        return report + [f"removed unfinished {name}" for name in abandoned]
+        return report
+
+    def sweep(self) -> None:
+        """Delete what makers left unfinished when they died: an interrupted layer takes as much room as a whole one."""
+        self.make()
+        with self._held(fcntl.LOCK_EX):
+            abandoned = self._abandon()
+        for _, trash in abandoned:
+            self.delete(trash)
+
+    def _abandon(self) -> list[tuple[str, str]]:
+        """Move abandoned entries of staging to the trash; (name, path there) of each."""
+        names = [name for name in self._names(STAGING) if self._is_abandoned(name)]
+        found = [(name, f"{self.root}/{TRASH}/{name}.{secrets.token_hex(4)}") for name in names]
+        for name, trash in found:
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(f"{self.root}/{STAGING}/{name}", trash)
+        return found
 
     def _ancestors(self, id: str) -> list[str]:
         found: list[str] = []

@@ -14,11 +14,13 @@ from typing import BinaryIO, Protocol
 from tare.drivers.storage import Applied
 from tare.errors import Invalid
 from tare.linux import tar
+from tare_storage.attributes import DEFAULT_ACL
 from tare_storage.destroy import destroy
-from tare_storage.directories import Directories, clean
+from tare_storage.directories import Growing, clean
 
 HIDE, HIDE_ALL, RESERVED = b".wh.", b".wh..wh..opq", b".wh..wh."
 CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+CHUNK = 1 << 20
 GRAIN = 1 << 16
 """Runs of zeros are left out of files in units of this size."""
 
@@ -30,14 +32,15 @@ class Whiteouts(Protocol):
     """What a driver does where a layer hides something of its parents. Paths are relative to the root, without slashes
     around them; ``directory`` is the open directory that holds ``name``."""
 
-    def hide(self, tree: Directories, path: bytes) -> None:
+    def hide(self, tree: Growing, path: bytes) -> None:
         """``.wh.NAME``: what the parents have at ``path`` is gone; what this layer put there stays."""
 
-    def hide_all(self, tree: Directories, path: bytes) -> None:
+    def hide_all(self, tree: Growing, path: bytes) -> None:
         """``.wh..wh..opq``: what the parents have in directory ``path`` is gone; what this layer put there stays."""
 
-    def make_directory(self, directory: int, name: bytes, path: bytes) -> int | None:
-        """Make a directory that the tar does not name. Returns the mtime in ns that it should have, if it matters."""
+    def make_directory(self, directory: int, name: bytes, path: bytes, fresh: bool) -> None:
+        """Make a directory that the tar does not name, as the parents have it unless it is ``fresh``: in the place of something
+        else."""
 
     def renewed(self, directory: int, name: bytes, path: bytes) -> None:
         """A fresh directory has taken the place of something else at ``path``."""
@@ -45,17 +48,24 @@ class Whiteouts(Protocol):
     def placed(self, path: bytes) -> None:
         """This layer has put something at ``path``."""
 
+    def linkable(self, tree: Growing, path: bytes) -> bool:
+        """See to it that a hard link to ``path`` can be made, also when only the parents have it. False: nothing is there."""
+
     def may_make(self, entry: tar.Entry) -> bool:
         """Can this device be made without meaning something else?"""
 
 
 def unpack(source: BinaryIO, root: str, whiteouts: Whiteouts) -> Applied:
     """Unpack a plain tar into directory ``root``. Raises Invalid for what is no tar, cut short or hostile (ST-60), OSError
-    for what the disk refuses. The process's umask is 0 meanwhile: this runs in a process of its own."""
+    for what the disk refuses. The source is read to its very end, so that one that verifies itself has done so. The process's
+    umask is 0 meanwhile: this runs in a process of its own."""
     mask = os.umask(0)
     try:
-        with Directories(root) as tree:
-            return _Unpacking(tree, whiteouts).run(source)
+        with Growing(root) as tree:
+            applied = _Unpacking(tree, whiteouts).run(source)
+        while source.read(CHUNK):
+            pass
+        return applied
     except tar.Damaged as damage:
         raise Invalid(f"broken tar archive: {damage}") from None
     except (OverflowError, ValueError) as error:
@@ -65,11 +75,10 @@ def unpack(source: BinaryIO, root: str, whiteouts: Whiteouts) -> Applied:
 
 
 class _Unpacking:
-    def __init__(self, tree: Directories, whiteouts: Whiteouts) -> None:
+    def __init__(self, tree: Growing, whiteouts: Whiteouts) -> None:
         self._tree = tree
         self._whiteouts = whiteouts
         self._links: set[bytes] = set()
-        self._times: dict[bytes, int] = {}
 
     def run(self, source: BinaryIO) -> Applied:
         size = entries = 0
@@ -78,22 +87,26 @@ class _Unpacking:
             entries += 1
             path = clean(entry.name)
             parent, _, name = path.rpartition(b"/")
-            if name.startswith(HIDE):
-                self._hide(parent, name)
-            elif not path:
+            if HIDE in path and self._hides(parent, name):
+                continue
+            if not path:
                 self._root(entry)
             else:
                 self._place(entry, reader, parent, name, path)
                 self._whiteouts.placed(path)
                 size += entry.size
-        for path, mtime in self._times.items():
-            try:
-                os.utime(self._tree.open(path), ns=(mtime, mtime))
-            except (FileNotFoundError, NotADirectoryError):
-                continue
+        self._tree.settle()
         return Applied(size, entries)
 
-    def _hide(self, parent: bytes, name: bytes) -> None:
+    def _hides(self, parent: bytes, name: bytes) -> bool:
+        """Whether an entry is a whiteout; if so, it is done."""
+        for part in parent.split(b"/"):
+            if part.startswith(RESERVED):
+                return True
+            if part.startswith(HIDE):
+                raise Invalid(f"something inside a whiteout: {os.fsdecode(parent)}/{os.fsdecode(name)}")
+        if not name.startswith(HIDE):
+            return False
         if name == HIDE_ALL:
             self._whiteouts.hide_all(self._tree, parent)
         elif not name.startswith(RESERVED):
@@ -101,12 +114,12 @@ class _Unpacking:
             if hidden in (b"", b".", b".."):
                 raise Invalid(f"a whiteout of nothing: {os.fsdecode(name)}")
             self._whiteouts.hide(self._tree, parent + b"/" + hidden if parent else hidden)
+        return True
 
     def _root(self, entry: tar.Entry) -> None:
         if entry.kind != tar.DIRECTORY:
             raise Invalid("the root is no directory")
-        self._dress_directory(self._tree.open(b""), entry)
-        self._times[b""] = entry.mtime
+        self._dress_directory(b"", entry)
 
     def _missing(self, directory: int, name: bytes, path: bytes) -> None:
         if path in self._links:
@@ -114,11 +127,9 @@ class _Unpacking:
         taken = _exists(directory, name)
         if taken:
             self._clear(directory, name, path)
-        mtime = self._whiteouts.make_directory(directory, name, path)
+        self._whiteouts.make_directory(directory, name, path, taken)
         if taken:
             self._whiteouts.renewed(directory, name, path)
-        if mtime is not None:
-            self._times.setdefault(path, mtime)
 
     def _place(self, entry: tar.Entry, reader: tar.Reader, parent: bytes, name: bytes, path: bytes) -> None:
         directory = self._tree.open(parent, self._missing)
@@ -126,8 +137,7 @@ class _Unpacking:
             self._make(entry, reader, directory, name, path)
         except FileExistsError:
             if entry.kind == tar.DIRECTORY and stat.S_ISDIR(os.lstat(name, dir_fd=directory).st_mode):
-                self._dress_directory(self._tree.open(path), entry)
-                self._times[path] = entry.mtime
+                self._dress_directory(path, entry)
                 return
             self._clear(directory, name, path)
             directory = self._tree.open(parent)
@@ -136,7 +146,7 @@ class _Unpacking:
                 self._whiteouts.renewed(directory, name, path)
 
     def _clear(self, directory: int, name: bytes, path: bytes) -> None:
-        self._tree.forget(path)
+        self._tree.gone(path)
         self._links.discard(path)
         destroy(directory, name)
 
@@ -158,10 +168,9 @@ class _Unpacking:
                 os.close(file)
         elif kind == tar.DIRECTORY:
             os.mkdir(name, 0o700, dir_fd=directory)
-            self._dress_directory(self._tree.open(path), entry)
-            self._times[path] = entry.mtime
+            self._dress_directory(path, entry)
         elif kind == tar.HARD:
-            self._link(entry, directory, name)
+            self._link(entry, directory, name, path)
         elif kind == tar.SYMLINK:
             os.symlink(entry.link, name, dir_fd=directory)
             self._links.add(path)
@@ -173,23 +182,25 @@ class _Unpacking:
             os.mknod(name, _DEVICES[kind] | entry.mode & 0o777, device, dir_fd=directory)
             _dress(entry, directory, name)
 
-    def _link(self, entry: tar.Entry, directory: int, name: bytes) -> None:
+    def _link(self, entry: tar.Entry, directory: int, name: bytes, path: bytes) -> None:
         target = clean(entry.link)
         parent, _, base = target.rpartition(b"/")
         here = os.dup(directory)
         try:
+            if target == path or not self._whiteouts.linkable(self._tree, target):
+                raise FileNotFoundError
             os.link(base, name, src_dir_fd=self._tree.open(parent), dst_dir_fd=here, follow_symlinks=False)
         except FileExistsError:
             raise
         except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EPERM):
-                raise Invalid(f"a hard link to {os.fsdecode(target)!r}, which this layer does not hold") from None
+            if error.errno in (None, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EPERM):
+                raise Invalid(f"a hard link to {os.fsdecode(target)!r}, which is not there") from None
             raise
         finally:
             os.close(here)
 
-    @staticmethod
-    def _dress_directory(directory: int, entry: tar.Entry) -> None:
+    def _dress_directory(self, path: bytes, entry: tar.Entry) -> None:
+        directory = self._tree.dress(path, entry.mtime, entry.xattrs.pop(DEFAULT_ACL, None))
         os.fchown(directory, entry.uid, entry.gid)
         os.fchmod(directory, entry.mode)
         if entry.xattrs:
@@ -216,14 +227,17 @@ def _dress(entry: tar.Entry, directory: int, name: bytes) -> None:
 
 
 def _set_attributes(where: int | bytes, entry: tar.Entry) -> None:
-    """Extended attributes, but overlayfs' own, which no image has a say in, and user ones that the disk cannot hold."""
+    """Extended attributes, but overlayfs' own, which no image has a say in, and those that the disk cannot hold; user ones are
+    for files and directories alone (xattr(7))."""
     for name, value in entry.xattrs.items():
         if name.startswith("trusted.overlay."):
             continue
         try:
             os.setxattr(where, name, value, follow_symlinks=isinstance(where, int))
         except OSError as error:
-            if error.errno != errno.EOPNOTSUPP:
+            if error.errno in (errno.EINVAL, errno.ERANGE, errno.E2BIG):
+                raise Invalid(f"the extended attribute {name!r} of {os.fsdecode(entry.name)} is not one") from None
+            if error.errno != errno.EOPNOTSUPP and not (error.errno == errno.EPERM and name.startswith("user.")):
                 raise
 
 

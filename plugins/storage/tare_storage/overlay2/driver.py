@@ -2,7 +2,7 @@
 
     root/
       layers/ID/       diff/  link  chain  parent      link: this layer's short name; chain: those of its whole stack
-      snapshots/ID/    upper/  work/  parent
+      snapshots/ID/    diff/  work/  parent                 (the upper directory and overlayfs' own)
       l/NAME           -> ../layers/ID/diff
       empty/           beneath a snapshot without a parent
       staging/ trash/
@@ -73,10 +73,12 @@ class Overlay2:
     def apply(self, layer: str, parent: str | None, tar: BinaryIO) -> Applied:
         shelf = self._shelf
         with translated(f"cannot unpack layer {layer}", layer):
-            if shelf.has(LAYERS, layer):
-                return self._again(layer, parent)
+            known = shelf.applied(layer, parent)
+            if known is not None:
+                return Applied(*known)
             if shelf.has(SNAPSHOTS, layer):
                 raise Conflict(f"{layer} is a snapshot", subject=layer)
+            shelf.sweep()
             directories = self._directories(parent)
             lowers = Lowers(directories)
             try:
@@ -92,6 +94,7 @@ class Overlay2:
             return applied
 
     def commit(self, snapshot: str, layer: str) -> None:
+        """One rename turns the snapshot into the layer, so that a crash leaves one of the two."""
         shelf = self._shelf
         with translated(f"cannot commit {snapshot}", snapshot):
             source = shelf.snapshot(snapshot)
@@ -99,15 +102,10 @@ class Overlay2:
                 raise Conflict(f"layer {layer} exists already", subject=layer)
             parent = shelf.parent(source)
             self._directories(parent)
-            shelf.path(LAYERS, layer)
-            with shelf.staged(parent) as staged:
-                os.rename(f"{source}/upper", f"{staged}/diff")
-                try:
-                    self._finish(staged, layer, parent, Applied(0, 0))
-                except BaseException:
-                    os.rename(f"{staged}/diff", f"{source}/upper")
-                    raise
-            self._delete(shelf.discard_snapshot(snapshot))
+            path = shelf.path(LAYERS, layer)
+            if not self._finish(source, layer, parent, Applied(0, 0)):
+                raise Conflict(f"layer {layer} exists already", subject=layer)
+            shelf.delete(f"{path}/work")
 
     def view(self, layer: str) -> tuple[Mount, ...]:
         with translated(f"cannot show layer {layer}", layer):
@@ -115,15 +113,6 @@ class Overlay2:
             if ":" not in chain:
                 return (Mount("bind", f"{self._shelf.layer(layer)}/diff", "/", ("bind", "ro")),)
             return (Mount("overlay", "overlay", "/", ("ro", f"lowerdir={chain}", *OPTIONS), cwd=self._root),)
-
-    def _again(self, layer: str, parent: str | None) -> Applied:
-        """What ``apply`` says of a layer that is there already."""
-        path = self._shelf.layer(layer)
-        if self._shelf.parent(path) != parent:
-            raise Conflict(f"layer {layer} exists with another parent", subject=layer)
-        with open(f"{path}/size", encoding="ascii") as file:
-            size, entries = file.read().split()
-        return Applied(int(size), int(entries))
 
     def _make_root(self, path: str, parent: str | None) -> None:
         """A layer's root directory, by default as the parent's, since overlayfs shows the topmost one's owner and mode."""
@@ -137,14 +126,14 @@ class Overlay2:
             finally:
                 os.close(descriptor)
 
-    def _finish(self, staged: str, layer: str, parent: str | None, applied: Applied) -> None:
-        """Name a staged layer and put it in its place."""
+    def _finish(self, staged: str, layer: str, parent: str | None, applied: Applied) -> bool:
+        """Name a finished directory and put it in its place. Another of that id may have come first: it is the same."""
         chain = self._chain(parent) if parent is not None else ""
         link = self._name(layer)
         _write(f"{staged}/size", f"{applied.size} {applied.entries}\n")
         _write(f"{staged}/link", link)
         _write(f"{staged}/chain", f"l/{link}:{chain}" if chain else f"l/{link}")
-        self._shelf.place(staged, LAYERS, layer, durable=True)
+        return self._shelf.place(staged, LAYERS, layer, durable=True, named=lambda: self._name(layer))
 
     def _name(self, layer: str) -> str:
         """A short name for a layer, as a link in ``l``. Two layers never share one."""
@@ -156,7 +145,11 @@ class Overlay2:
             try:
                 os.symlink(target, f"{self._root}/l/{name}")
             except FileExistsError:
-                if os.readlink(f"{self._root}/l/{name}") != target:
+                try:
+                    taken = os.readlink(f"{self._root}/l/{name}")
+                except FileNotFoundError:
+                    continue
+                if taken != target:
                     turn += 1
                     continue
             return name
@@ -196,10 +189,10 @@ class Overlay2:
             if parent is None:
                 os.makedirs(f"{self._root}/empty", mode=0o755, exist_ok=True)
             with shelf.staged(parent) as staged:
-                os.mkdir(f"{staged}/upper", 0o700)
+                os.mkdir(f"{staged}/diff", 0o700)
                 if uid or gid:
-                    os.chown(f"{staged}/upper", uid, gid)
-                os.chmod(f"{staged}/upper", mode)
+                    os.chown(f"{staged}/diff", uid, gid)
+                os.chmod(f"{staged}/diff", mode)
                 os.mkdir(f"{staged}/work", 0o700)
                 if not shelf.place(staged, SNAPSHOTS, snapshot, durable=False):
                     raise Conflict(f"snapshot {snapshot} exists already", subject=path)
@@ -215,7 +208,7 @@ class Overlay2:
             except FileNotFoundError:
                 pass
             where = f"snapshots/{snapshot}"
-            options = (f"lowerdir={chain}", f"upperdir={where}/upper", f"workdir={where}/work", *OPTIONS)
+            options = (f"lowerdir={chain}", f"upperdir={where}/diff", f"workdir={where}/work", *OPTIONS)
             return (Mount("overlay", "overlay", "/", (*options, "volatile") if volatile else options, cwd=self._root),)
 
     def _root_of(self, parent: str | None) -> tuple[int, int, int]:
@@ -225,7 +218,10 @@ class Overlay2:
         known = self._roots.get(parent)
         if known is None:
             self._chain(parent)
-            status = os.stat(f"{self._shelf.layer(parent)}/diff")
+            try:
+                status = os.stat(f"{self._shelf.layer(parent)}/diff")
+            except FileNotFoundError:
+                raise NotFound(f"layer {parent} is damaged or has just been removed", subject=parent) from None
             known = self._roots[parent] = (status.st_mode & 0o7777, status.st_uid, status.st_gid)
         return known
 
@@ -248,24 +244,21 @@ class Overlay2:
                 lowers.close()
 
     def _pair(self, id: str) -> tuple[str, Lowers]:
-        kind, path = self._shelf.find(id)
-        upper = f"{path}/upper" if kind == SNAPSHOTS else f"{path}/diff"
-        return upper, Lowers([f"{self._root}/layers/{id}/diff" for id in self._shelf.chain(self._shelf.parent(path))])
+        _, path = self._shelf.find(id)
+        return f"{path}/diff", Lowers([f"{self._root}/layers/{id}/diff" for id in self._shelf.chain(self._shelf.parent(path))])
 
     def usage(self, id: str) -> Usage:
         with translated(f"cannot measure {id}", id):
-            kind, path = self._shelf.find(id)
-            return usage(f"{path}/upper" if kind == SNAPSHOTS else f"{path}/diff")
+            _, path = self._shelf.find(id)
+            return usage(f"{path}/diff")
 
     def remove(self, id: str) -> tuple[str, ...]:
         with translated(f"cannot remove {id}", id):
-            paths = self._shelf.discard(id)
-            for path in paths:
-                self._forget(path, id)
-            return paths
+            return self._shelf.discard(id, self._forget)
 
-    def _forget(self, path: str, id: str) -> None:
-        """A layer has been moved to ``path``: its short name goes too."""
+    def _forget(self, path: str) -> None:
+        """A layer has been moved to ``path`` in the trash: its short name goes too."""
+        id = os.path.basename(path).rpartition(".")[0]
         self._chains.pop(id, None)
         self._roots.pop(id, None)
         try:
@@ -283,7 +276,7 @@ class Overlay2:
             with translated(f"cannot check {id}", id):
                 kind, path = self._shelf.find(id)
                 if kind == SNAPSHOTS:
-                    missing = [part for part in ("upper", "work") if not os.path.isdir(f"{path}/{part}")]
+                    missing = [part for part in ("diff", "work") if not os.path.isdir(f"{path}/{part}")]
                     parent = self._shelf.parent(path)
                     return f"{missing[0]} is missing" if missing else self._check_stack(parent)
                 fault = self._check_stack(id)
@@ -303,13 +296,27 @@ class Overlay2:
 
     def reconcile(self, valid: Iterable[str]) -> Sequence[str]:
         with translated("cannot reconcile overlay2"):
-            report = self._shelf.reconcile(valid, lambda path: self._forget(path, os.path.basename(path)))
+            report = list(self._shelf.reconcile(valid, self._forget))
             links = f"{self._root}/l"
             for name in os.listdir(links) if os.path.isdir(links) else ():
                 if not os.path.isdir(f"{links}/{name}"):
                     os.unlink(f"{links}/{name}")
                     report.append(f"removed dangling link {name}")
-            return report
+            return report + [f"made the lost link of layer {id} again" for id in self._relinked()]
+
+    def _relinked(self) -> Sequence[str]:
+        """Give every layer its short name; which had lost it."""
+        found = []
+        for id in [id for kind, id in self._shelf.everything() if kind == LAYERS]:
+            try:
+                with open(f"{self._root}/layers/{id}/link", encoding="ascii") as file:
+                    name = file.read()
+                os.makedirs(f"{self._root}/l", mode=0o700, exist_ok=True)
+                os.symlink(f"../layers/{id}/diff", f"{self._root}/l/{name}")
+            except (FileExistsError, FileNotFoundError):
+                continue
+            found.append(id)
+        return found
 
     def _delete(self, paths: Sequence[str]) -> None:
         for path in paths:
@@ -321,5 +328,5 @@ class Overlay2:
 
 
 def _write(path: str, text: str) -> None:
-    with open(path, "x", encoding="ascii") as file:
+    with open(path, "w", encoding="ascii") as file:
         file.write(text)

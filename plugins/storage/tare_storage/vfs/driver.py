@@ -21,6 +21,7 @@ from tare.errors import Conflict, Invalid, TareError, Unsupported
 from tare.linux.filesystems import filesystem_type
 from tare.model.mount import Mount
 from tare.model.probe import Change, Probe, Usage
+from tare_storage.copy import copy_tree
 from tare_storage.delta import Delta, as_changes
 from tare_storage.faults import translated
 from tare_storage.pack import pack
@@ -29,7 +30,6 @@ from tare_storage.space import free_space
 from tare_storage.unpack import unpack
 from tare_storage.usage import BLOCK, changed_since
 from tare_storage.vfs.compare import deltas
-from tare_storage.vfs.copy import copy_tree
 from tare_storage.vfs.erase import Erase
 
 
@@ -54,10 +54,12 @@ class Vfs:
     def apply(self, layer: str, parent: str | None, tar: BinaryIO) -> Applied:
         shelf = self._shelf
         with translated(f"cannot unpack layer {layer}", layer):
-            if shelf.has(LAYERS, layer):
-                return self._again(layer, parent)
+            known = shelf.applied(layer, parent)
+            if known is not None:
+                return Applied(*known)
             if shelf.has(SNAPSHOTS, layer):
                 raise Conflict(f"{layer} is a snapshot", subject=layer)
+            shelf.sweep()
             try:
                 with shelf.staged(parent) as staged:
                     self._copy(parent, staged)
@@ -68,36 +70,17 @@ class Vfs:
             return applied
 
     def commit(self, snapshot: str, layer: str) -> None:
+        """One rename turns the snapshot into the layer, so that a crash leaves one of the two."""
         shelf = self._shelf
         with translated(f"cannot commit {snapshot}", snapshot):
             source = shelf.snapshot(snapshot)
-            if shelf.has(LAYERS, layer) or (layer != snapshot and shelf.has(SNAPSHOTS, layer)):
+            taken = shelf.has(LAYERS, layer) or (layer != snapshot and shelf.has(SNAPSHOTS, layer))
+            if taken or not self._finish(source, layer, Applied(0, 0)):
                 raise Conflict(f"layer {layer} exists already", subject=layer)
-            shelf.path(LAYERS, layer)
-            with shelf.staged(shelf.parent(source)) as staged:
-                os.rename(f"{source}/tree", f"{staged}/tree")
-                os.rename(f"{source}/copied", f"{staged}/copied")
-                try:
-                    self._finish(staged, layer, Applied(0, 0))
-                except BaseException:
-                    os.rename(f"{staged}/copied", f"{source}/copied")
-                    os.rename(f"{staged}/tree", f"{source}/tree")
-                    raise
-            for path in shelf.discard_snapshot(snapshot):
-                shelf.delete(path)
 
     def view(self, layer: str) -> tuple[Mount, ...]:
         with translated(f"cannot show layer {layer}", layer):
             return (Mount("bind", f"{self._shelf.layer(layer)}/tree", "/", ("bind", "ro")),)
-
-    def _again(self, layer: str, parent: str | None) -> Applied:
-        """What ``apply`` says of a layer that is there already."""
-        path = self._shelf.layer(layer)
-        if self._shelf.parent(path) != parent:
-            raise Conflict(f"layer {layer} exists with another parent", subject=layer)
-        with open(f"{path}/size", encoding="ascii") as file:
-            size, entries = file.read().split()
-        return Applied(int(size), int(entries))
 
     def _copy(self, parent: str | None, staged: str) -> None:
         if parent is None:
@@ -108,10 +91,10 @@ class Vfs:
         with open(f"{staged}/copied", "x", encoding="ascii"):
             pass
 
-    def _finish(self, staged: str, layer: str, applied: Applied) -> None:
-        with open(f"{staged}/size", "x", encoding="ascii") as file:
+    def _finish(self, staged: str, layer: str, applied: Applied) -> bool:
+        with open(f"{staged}/size", "w", encoding="ascii") as file:
             file.write(f"{applied.size} {applied.entries}\n")
-        self._shelf.place(staged, LAYERS, layer, durable=True)
+        return self._shelf.place(staged, LAYERS, layer, durable=True)
 
     # snapshots ---------------------------------------------------------------------------------------------------------
 
@@ -191,7 +174,7 @@ class Vfs:
 
     def reconcile(self, valid: Iterable[str]) -> Sequence[str]:
         with translated("cannot reconcile vfs"):
-            return self._shelf.reconcile(valid, lambda path: None)
+            return self._shelf.reconcile(valid)
 
     def close(self) -> None:
         """Nothing is held."""

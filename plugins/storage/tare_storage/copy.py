@@ -28,6 +28,11 @@ def copy_tree(source: str, target: str) -> None:
         os.close(into)
 
 
+def copy_leaf(source: int, target: int, name: str, status: os.stat_result) -> None:
+    """Copy what is no directory from one open directory to another. ``status``: its lstat."""
+    _Copying(target).leaf(source, target, name, status, stat.S_IFMT(status.st_mode))
+
+
 class _Copying:
     def __init__(self, root: int) -> None:
         self._links: dict[tuple[int, int], str] = {}
@@ -42,7 +47,7 @@ class _Copying:
             if kind == stat.S_IFDIR:
                 self._descend(source, target, name, below, status)
             elif status.st_nlink == 1 or not self._linked(status, target, name, below):
-                self._leaf(source, target, name, status, kind)
+                self.leaf(source, target, name, status, kind)
 
     def _descend(self, source: int, target: int, name: str, below: str, status: os.stat_result) -> None:
         os.mkdir(name, 0o700, dir_fd=target)
@@ -75,7 +80,7 @@ class _Copying:
             os.close(holder)
         return True
 
-    def _leaf(self, source: int, target: int, name: str, status: os.stat_result, kind: int) -> None:
+    def leaf(self, source: int, target: int, name: str, status: os.stat_result, kind: int) -> None:
         if kind == stat.S_IFREG:
             self._file(source, target, name, status)
             return
