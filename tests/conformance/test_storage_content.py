@@ -195,6 +195,25 @@ def test_st54_equal_size_and_time_do_not_hide_a_change(base: Bench) -> None:
     assert "/etc/passwd" in [change.path for change in base.driver.changes("c")]
 
 
+def test_st54_an_attribute_of_a_directory_is_a_change(base: Bench) -> None:
+    with base.snapshot("c") as path:
+        keep = os.stat(path / "dir")
+        os.setxattr(path / "dir", "trusted.note", b"x")
+        os.utime(path / "dir", ns=(keep.st_atime_ns, keep.st_mtime_ns))
+    assert [(change.path, change.kind) for change in base.driver.changes("c")] == [("/dir", 0)]
+
+
+def test_st37_a_link_to_what_the_parent_has_is_one_file_in_the_diff(base: Bench) -> None:
+    with base.snapshot("c") as path:
+        os.link(path / "big", path / "dir" / "big too")
+    out = io.BytesIO()
+    assert base.driver.diff("c", out) == 200_000
+    out.seek(0)
+    base.driver.apply("copy", "base", out)
+    with base.layer("copy") as path:
+        assert os.stat(path / "big").st_ino == os.stat(path / "dir" / "big too").st_ino
+
+
 def test_st54_a_directory_moved_over_another_is_seen(bench: Bench) -> None:
     bench.driver.apply("base", None, layer(directory("x"), file("x/f", b"1"), directory("y"), file("y/f", b"2")))
     bench.driver.prepare("c", "base", {})

@@ -122,9 +122,10 @@ class _Unpacking:
         self._dress_directory(b"", entry)
 
     def _missing(self, directory: int, name: bytes, path: bytes) -> None:
-        if path in self._links:
+        mode = _mode(directory, name)
+        if stat.S_ISLNK(mode) and path in self._links:
             raise Invalid(f"a name that goes through the symbolic link {os.fsdecode(path)}")
-        taken = _exists(directory, name)
+        taken = bool(mode)
         if taken:
             self._clear(directory, name, path)
         self._whiteouts.make_directory(directory, name, path, taken)
@@ -207,12 +208,12 @@ class _Unpacking:
             _set_attributes(directory, entry)
 
 
-def _exists(directory: int, name: bytes) -> bool:
+def _mode(directory: int, name: bytes) -> int:
+    """st_mode of what is there, 0 for nothing."""
     try:
-        os.lstat(name, dir_fd=directory)
+        return os.lstat(name, dir_fd=directory).st_mode
     except FileNotFoundError:
-        return False
-    return True
+        return 0
 
 
 def _dress(entry: tar.Entry, directory: int, name: bytes) -> None:

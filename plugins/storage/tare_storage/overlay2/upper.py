@@ -6,6 +6,7 @@ import os
 import stat
 
 from tare.errors import Invalid
+from tare_storage.attributes import kept_attributes
 from tare_storage.delta import ADDED, DELETED, MODIFIED, Delta, same_directory
 from tare_storage.directories import MAX_DEPTH, OPEN
 from tare_storage.overlay2.lowers import Lowers, is_opaque, is_whiteout
@@ -54,8 +55,13 @@ class _Walk:
         opened = os.open(name, OPEN, dir_fd=here)
         try:
             inside = self.directory(opened, path, merged and (hidden or is_opaque(opened)), depth + 1)
+            same = beneath is not None and merged and _same(opened, status, *beneath)
         finally:
             os.close(opened)
-        if merged and beneath is not None and not inside and same_directory(status, beneath[1]):
+        if same and not inside:
             return []
         return [Delta(path, kind, status), *inside]
+
+
+def _same(directory: int, status: os.stat_result, where: bytes, before: os.stat_result) -> bool:
+    return same_directory(status, before) and kept_attributes(directory) == kept_attributes(where)

@@ -20,7 +20,9 @@ def deltas(tree: str, base: str | None, copied: int) -> list[Delta]:
     try:
         beneath = -1 if base is None else os.open(base, OPEN)
         try:
-            return _Comparison(copied).directory(here, beneath, b"", False, 0)
+            comparison = _Comparison(copied)
+            found = comparison.directory(here, beneath, b"", False, 0)
+            return found + comparison.further_names(found)
         finally:
             if beneath >= 0:
                 os.close(beneath)
@@ -31,6 +33,12 @@ def deltas(tree: str, base: str | None, copied: int) -> list[Delta]:
 class _Comparison:
     def __init__(self, copied: int) -> None:
         self._copied = copied
+        self._unchanged: dict[int, list[Delta]] = {}
+
+    def further_names(self, found: list[Delta]) -> list[Delta]:
+        """Unchanged files that bear a new name as well: a layer in which they are missing could not say that it is one file."""
+        inodes = {delta.status.st_ino for delta in found if delta.status is not None and delta.status.st_nlink > 1}
+        return [delta for inode in inodes.intersection(self._unchanged) for delta in self._unchanged[inode]]
 
     def directory(self, here: int, beneath: int, path: bytes, moved: bool, depth: int) -> list[Delta]:
         """``moved``: this directory may be another one than the copied one of that name."""
@@ -53,6 +61,8 @@ class _Comparison:
         kind = ADDED if old is None else MODIFIED
         if not stat.S_ISDIR(status.st_mode):
             if old is not None and self._same(here, beneath, name, status, old, moved):
+                if status.st_nlink > 1:
+                    self._unchanged.setdefault(status.st_ino, []).append(Delta(path, MODIFIED, status))
                 return []
             return [Delta(path, kind, status)]
         merged = old is not None and stat.S_ISDIR(old.st_mode)
@@ -60,13 +70,15 @@ class _Comparison:
         try:
             under = os.open(name, OPEN, dir_fd=beneath) if merged else -1
             try:
+                touched = merged and status.st_ctime_ns >= self._copied
+                attributes = touched and kept_attributes(opened) != kept_attributes(under)
                 inside = self.directory(opened, under, path, moved or status.st_ctime_ns >= self._copied, depth + 1)
             finally:
                 if under >= 0:
                     os.close(under)
         finally:
             os.close(opened)
-        if merged and old is not None and not inside and same_directory(status, old):
+        if merged and old is not None and not inside and same_directory(status, old) and not attributes:
             return []
         return [Delta(path, kind, status), *inside]
 
