@@ -53,6 +53,7 @@ class Handle:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix=f"{driver.kind}-{driver.name}")
         self._prompt: Callable[..., bool] = _never
         self._supported: dict[type, bool] = {}
+        self._opening = asyncio.Lock()
         self._busy = 0
         self._late = 0
 
@@ -69,9 +70,12 @@ class Handle:
         return instance
 
     async def open(self) -> None:
-        """Import, construct and probe. Raises Unsupported (skip) or Unavailable (error) with the driver's reason."""
+        """Import, construct and probe, once however many ask. Raises Unsupported (skip) or Unavailable (error) with the
+        driver's reason."""
         if self.instance is None:
-            await self._run(self._open, DEADLINE)
+            async with self._opening:
+                if self.instance is None:
+                    await self._run(self._open, DEADLINE)
         assert self.probed is not None
         if self.probed.state != "ok":
             kind = Unsupported if self.probed.state == "skip" else Unavailable
