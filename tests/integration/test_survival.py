@@ -92,6 +92,17 @@ def test_an_ended_rm_container_is_taken_away_afterwards(daemon: Daemon, tmp_path
     assert not list((daemon.data_root / "storage/overlay2/snapshots").iterdir())
 
 
+def test_an_rm_container_that_never_started_goes_with_its_daemon(daemon: Daemon) -> None:
+    id = daemon.tare("create", "--rm", "--name", "unstarted", *NONE, "busybox", "true").stdout.strip()
+    daemon.tare("create", "--name", "stays", *NONE, "busybox", "true")
+    daemon.kill(signal.SIGKILL)
+    daemon.start()
+    assert daemon.tare("ps", "-a", "--format", "{{.Names}} {{.State}}").stdout == "stays created\n"
+    wait_for(lambda: not (daemon.data_root / "containers" / id).exists(), "its directory to go")
+    assert not (daemon.data_root / "storage/overlay2/snapshots" / id).exists()
+    assert daemon.tare("create", "--name", "unstarted", *NONE, "busybox", "true").returncode == 0
+
+
 def test_an_orderly_stop_leaves_containers_running(daemon: Daemon) -> None:
     daemon.tare("run", "-d", "--name", "lives", *NONE, "busybox", "sleep", "1000")
     pid = state(daemon, "lives")["Pid"]

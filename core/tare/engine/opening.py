@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from tare.containers.container import Container
 from tare.engine import adoption, defaults, pictures, settle, wait
 from tare.engine.persist import publish, save
+from tare.engine.remove import take_away
 from tare.engine.roster import Roster
 from tare.engine.spares import Spares
 from tare.engine.start import warm_up
@@ -61,6 +62,7 @@ async def open_engine(engine: Engine) -> None:
     engine.spawn(warm_up(engine), "loading the runtime's template")
     await open_networks(engine)
     await adoption.adopt(engine, hello, running)
+    await take_away_unstarted(engine)
     await reconcile(engine)
     await adoption.hold_ports(engine, hello)
 
@@ -123,6 +125,14 @@ async def open_networks(engine: Engine) -> None:
             made = network
         engine.known_networks[name] = made
         engine.state.networks.save(made.id, made.name, to_document(made), durable=False)
+
+
+async def take_away_unstarted(engine: Engine) -> None:
+    """A container with ``--rm`` that was never started: whoever meant to start it went with the last daemon."""
+    for entry in engine.registry.entries():
+        if entry.container.config.auto_remove and entry.container.state.status == "created":
+            async with entry.lock:
+                await take_away(engine, entry)
 
 
 async def reconcile(engine: Engine) -> None:
