@@ -196,7 +196,7 @@ class Changes:
         return self._netlink.socket.fileno()
 
     def since_last_time(self) -> set[tuple[int, str]]:
-        """Process id and name of everybody who has committed a change since the last call; (0, "") when some were missed."""
+        """Thread id and name of everybody who has committed a change since the last call; (0, "") when some were missed."""
         found = set()
         while True:
             try:

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
+from tare_network.bridge.firewall import Firewall
 from tare_network.bridge.guard import Guard
+from tests.unit.network.conftest import INSTANCE
 
 
 def test_it_ends_although_a_process_forked_meanwhile_has_its_descriptors() -> None:
@@ -28,3 +33,19 @@ def test_it_ends_although_a_process_forked_meanwhile_has_its_descriptors() -> No
         closing.join()
         os.close(watch)
         os.close(changes)
+
+
+def test_changes_of_our_own_threads_are_ours(own_network: None) -> None:
+    firewall = Firewall(INSTANCE, {})
+    watch = firewall.watch()
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            thread.submit(firewall.arrange, [], ()).result()
+            assert select.select([watch], [], [], 10)[0]
+            assert not firewall.disturbed()
+            subprocess.run(["nft", "flush", "table", "inet", firewall.table], check=True)
+            assert select.select([watch], [], [], 10)[0]
+            assert firewall.disturbed()
+        finally:
+            firewall.remove()
+            firewall.close()

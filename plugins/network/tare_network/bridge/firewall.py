@@ -151,7 +151,10 @@ class Firewall:
 
     def disturbed(self) -> bool:
         """Has anybody but us changed rules since the last call?"""
-        return self._changes is not None and any(pid != os.getpid() for pid, _name in self._changes.since_last_time())
+        if self._changes is None:
+            return False
+        # The kernel names the thread, and drivers have threads of their own.
+        return any(not os.path.exists(f"/proc/self/task/{thread}") for thread, _name in self._changes.since_last_time())
 
     def describe(self) -> str:
         """The table as nft lists it."""
