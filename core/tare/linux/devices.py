@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import select
 import socket
 import struct
+import time
+from collections.abc import Callable
 from typing import NamedTuple
 
-from tare.linux.netlink import CREATE, EXCLUSIVE, REPLACE, Netlink, attribute, attributes, nested, string, text, u32
+from tare.linux.netlink import CREATE, EXCLUSIVE, REPLACE, ROUTE, Netlink, attribute, attributes, nested, string, text, u32
 
 _NEW_LINK, _DELETE_LINK, _GET_LINK, _SET_LINK = 16, 17, 18, 19
 _NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESS, _GET_ROUTE = 20, 21, 22, 26
@@ -20,6 +23,7 @@ _KIND = 1
 _ADDRESS, _LOCAL, _BROADCAST = 1, 2, 4
 _DESTINATION, _OUT, _TABLE = 1, 4, 15
 _UP = 1
+_LINK_GROUP = 1
 _NODAD = 0x02
 _LOCAL_TABLE = 255
 _GENERATE_NONE = nested(_AF_SPEC, nested(socket.AF_INET6, attribute(8, b"\1")))
@@ -62,6 +66,22 @@ def devices() -> dict[str, Device]:
                 alias=string(parts.get(_ALIAS, b"")),
             )
     return found
+
+
+def await_departure(met: Callable[[], bool], seconds: float) -> bool:
+    """Wait until ``met()`` is true, which is asked at first and whenever a device has gone. False: not within ``seconds``."""
+    deadline = time.monotonic() + seconds
+    with Netlink(ROUTE, _LINK_GROUP) as netlink:
+        poll = select.poll()
+        poll.register(netlink.socket, select.POLLIN)
+        while not met():
+            left = deadline - time.monotonic()
+            if left <= 0 or not poll.poll(left * 1000):
+                return met()
+            with contextlib.suppress(OSError):  # so much has changed that some of it was not told
+                for _event in netlink.events():
+                    pass
+    return True
 
 
 def addresses(name: str) -> set[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from ipaddress import ip_network
 
 import pytest
@@ -13,9 +14,13 @@ from tare_network.bridge.addresses import Addresses
 
 
 def pool(
-    subnet: str = "10.9.0.0/29", piece: str = "", reserved: tuple[str, ...] = ("10.9.0.1",), gone=lambda name: True
+    subnet: str = "10.9.0.0/29",
+    piece: str = "",
+    reserved: tuple[str, ...] = ("10.9.0.1",),
+    gone=lambda name: True,
+    wait=lambda met, seconds: None,
 ) -> Addresses:
-    return Addresses(ip_network(subnet), ip_network(piece or subnet), reserved, "net", gone)
+    return Addresses(ip_network(subnet), ip_network(piece or subnet), reserved, "net", gone, wait)
 
 
 def test_network_broadcast_and_gateway_are_never_given() -> None:
@@ -41,15 +46,35 @@ def test_only_the_range_is_given() -> None:
         addresses.give("more")
 
 
-def test_an_address_waits_for_its_device_to_go() -> None:
+@pytest.mark.parametrize("wish", ["", "10.9.0.2"])
+def test_an_address_waits_for_its_device_to_go(wish: str) -> None:
     there = {"veth1"}
-    addresses = pool("10.9.0.0/30", gone=lambda name: name not in there)
-    only = addresses.give("a")
-    addresses.free(only, "veth1")
-    with pytest.raises(Conflict):
-        addresses.give("b", only)
-    there.clear()
-    assert addresses.give("b") == only
+    asked: list[bool] = []
+
+    def wait(met: Callable[[], bool], seconds: float) -> None:
+        asked.append(met())
+        there.clear()
+        asked.append(met())
+
+    addresses = pool("10.9.0.0/30", gone=lambda name: name not in there, wait=wait)
+    addresses.free(addresses.give("a"), "veth1")
+    assert not addresses.prompt(wish)
+    assert addresses.give("b", wish) == "10.9.0.2"
+    assert asked == [False, True]
+
+
+@pytest.mark.parametrize(("wish", "error"), [("", Exhausted), ("10.9.0.2", Conflict)])
+def test_a_device_that_stays_keeps_its_address(wish: str, error: type[Exception]) -> None:
+    addresses = pool("10.9.0.0/30", gone=lambda name: False)
+    addresses.free(addresses.give("a"), "veth1")
+    with pytest.raises(error):
+        addresses.give("b", wish)
+
+
+def test_another_wish_does_not_wait() -> None:
+    addresses = pool(gone=lambda name: False)
+    addresses.free(addresses.give("a", "10.9.0.5"), "veth1")
+    assert addresses.prompt("10.9.0.4") and addresses.prompt("")
 
 
 def test_a_wish_is_honoured_or_refused() -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 import subprocess
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import ip_network
 from pathlib import Path
 
 import pytest
@@ -70,6 +72,21 @@ def test_the_rules_of_others_are_not_touched(host: Host, others: None) -> None:
         host.release(server.endpoint)
     host.restart().reconcile([host.network], [])
     assert foreign() == before
+
+
+def test_a_wished_address_waits_until_its_last_link_has_left(host: Host) -> None:
+    wish = str(ip_network(host.network.subnets[0])[9])
+    last = host.container(address=wish)
+    host.release(last.endpoint)
+    endpoint = host.endpoint(address=wish)
+    assert not host.driver.prompt("reserve", endpoint)
+    with ThreadPoolExecutor(1) as thread:
+        coming = thread.submit(host.driver.reserve, endpoint)
+        last.end()
+        assert coming.result(20).address == wish
+    assert host.driver.prompt("reserve", host.endpoint(address=wish))
+    with pytest.raises(Conflict, match="Address already in use"):
+        host.driver.reserve(host.endpoint(address=wish))
 
 
 def test_a_network_in_use_stays(host: Host) -> None:

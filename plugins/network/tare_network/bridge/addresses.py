@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import socket
-import time
 from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network, IPv6Network, ip_address
 
 from tare.errors import Conflict, Exhausted, Invalid
 
-DEPARTURE = 2.0
-"""Seconds that an exhausted subnet waits for a device that is on its way out (the kernel takes 10-60 ms)."""
+DEPARTURE = 10.0
+"""Seconds that we wait for a device that is on its way out (the kernel takes 10-60 ms, with hundreds at once seconds)."""
 
 
 class Addresses:
-    """The addresses of one subnet as numbers. ``device_gone(name)`` says that a link that bore an address is no more."""
+    """The addresses of one subnet as numbers. ``device_gone(name)`` says that a link that bore an address is no more;
+    ``wait(met, seconds)`` returns when ``met()`` is true, which it asks again with each link that goes, or out of patience."""
 
     def __init__(
         self,
@@ -23,6 +23,7 @@ class Addresses:
         reserved: Iterable[str],
         network: str,
         device_gone: Callable[[str], bool],
+        wait: Callable[[Callable[[], bool], float], object],
     ) -> None:
         self.subnet = subnet
         self.prefix = subnet.prefixlen
@@ -30,6 +31,7 @@ class Addresses:
         self._bytes = subnet.max_prefixlen // 8
         self._network = network
         self._gone = device_gone
+        self._wait = wait
         base, last = int(subnet.network_address), int(subnet.broadcast_address)
         # An IPv6 subnet has no broadcast address; its first one means "any router" (RFC 4291, 2.6.1).
         self._never = {base, *(int(ip_address(address)) for address in reserved)} | ({last} if subnet.version == 4 else set())
@@ -38,9 +40,13 @@ class Addresses:
         self._taken: dict[int, str] = {}
         self._leaving: dict[int, str] = {}
 
-    @property
-    def roomy(self) -> bool:
-        """Some address is neither taken nor leaving: ``give`` will not wait."""
+    def prompt(self, wish: str) -> bool:
+        """``give`` will not wait: what is wished, or some address, is not leaving."""
+        if wish:
+            try:
+                return self._number(wish) not in self._leaving
+            except OSError:
+                return True  # it is refused at once
         return self._last - self._first >= len(self._taken) + len(self._leaving) + len(self._never)
 
     def give(self, endpoint: str, wish: str = "") -> str:
@@ -76,23 +82,30 @@ class Addresses:
         return True
 
     def _free(self) -> int:
-        deadline = time.monotonic() + DEPARTURE
-        start = self._next
-        number = start
-        while True:
-            following = self._first if number >= self._last else number + 1
-            if self._usable(number):
-                self._next = following
-                return number
-            number = following
-            if number == start and self._leaving and time.monotonic() < deadline:
-                time.sleep(0.005)
-            elif number == start:
-                raise Exhausted(
-                    f"no available IPv{self.subnet.version} addresses on this network's address pools: {self._network}",
-                    subject=self._network,
-                    hint="remove containers or give the network a larger subnet",
-                )
+        number = self._round()
+        if number is None and self._leaving:
+            self._wait(lambda: self._round() is not None, DEPARTURE)
+            number = self._round()
+        if number is None:
+            raise Exhausted(
+                f"no available IPv{self.subnet.version} addresses on this network's address pools: {self._network}",
+                subject=self._network,
+                hint="remove containers or give the network a larger subnet",
+            )
+        self._next = self._after(number)
+        return number
+
+    def _round(self) -> int | None:
+        """The next usable address, once round."""
+        number = self._next
+        while not self._usable(number):
+            number = self._after(number)
+            if number == self._next:
+                return None
+        return number
+
+    def _after(self, number: int) -> int:
+        return self._first if number >= self._last else number + 1
 
     def _wished(self, wish: str) -> int:
         try:
@@ -102,6 +115,8 @@ class Addresses:
         if address not in self.subnet:
             raise Invalid(f"address {wish} is not in the subnet {self.subnet} of network {self._network}", subject=wish)
         number = int(address)
+        if number in self._leaving:
+            self._wait(lambda: self._usable(number), DEPARTURE)
         if not self._usable(number):
             raise Conflict("Address already in use", subject=wish, hint=f"{wish} belongs to somebody on {self._network}")
         return number

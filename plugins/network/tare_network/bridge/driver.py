@@ -62,7 +62,7 @@ class Bridge:
         match method, args:
             case "reserve", (Endpoint() as endpoint,):
                 place = self._places.get(endpoint.network.id)
-                return place is not None and all(pool.roomy for pool in place.pools)
+                return place is not None and all(pool.prompt(_wish(pool, endpoint)) for pool in place.pools)
             case "warnings", ():
                 return True
             case "release", (str() as id,):
@@ -119,8 +119,7 @@ class Bridge:
         given: list[tuple[Addresses, str]] = []
         try:
             for pool in place.pools:
-                wish = endpoint.address if pool.subnet.version == 4 else endpoint.address6
-                given.append((pool, pool.give(endpoint.id, wish)))
+                given.append((pool, pool.give(endpoint.id, _wish(pool, endpoint))))
         except BaseException:
             for pool, address in given:
                 pool.free(address, "")
@@ -283,7 +282,10 @@ class Bridge:
         for subnet, piece, gateway in zip(network.subnets, network.ip_ranges, network.gateways, strict=True):
             whole = ip_network(subnet)
             reserved = [gateway, *(a for a in bridge if ip_address(a).version == whole.version)]
-            pools.append(Addresses(whole, ip_network(piece or subnet), reserved, network.name, device_gone))
+            piece = piece or subnet
+            pools.append(
+                Addresses(whole, ip_network(piece), reserved, network.name, device_gone, devices.await_departure)
+            )
         return pools
 
     def _subnets(self, made: Segment) -> Network:
@@ -335,6 +337,10 @@ class Bridge:
     def _line(self, place: Place) -> str:
         subnets = ", ".join(place.segment.network.subnets)
         return f"{place.segment.device}, {subnets}, {len(place.endpoints)} containers"
+
+
+def _wish(pool: Addresses, endpoint: Endpoint) -> str:
+    return endpoint.address if pool.subnet.version == 4 else endpoint.address6
 
 
 def mac_of(address: str, id: str) -> str:
