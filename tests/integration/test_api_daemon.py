@@ -227,3 +227,22 @@ def test_a_full_disk_under_a_body_is_said_and_harms_nothing(daemon: Daemon) -> N
     assert answer.startswith(b"HTTP/1.1 507 ")
     assert b"no space left on device" in answer
     assert daemon.tare("run", "--rm", "--network", "none", "busybox", "echo", "fine").stdout == "fine\n"
+
+
+def test_docker_prunes_everything_that_is_not_used(daemon: Daemon) -> None:
+    daemon.tare("run", "-d", "--name", "runs", "--network", "none", "busybox", "sleep", "1000")
+    ended = daemon.tare("create", "--network", "none", "busybox", "true").stdout.strip()
+    done = daemon.docker("system", "prune", "-f", "--volumes")
+    assert f"Deleted Containers:\n{ended}\n" in done.stdout and "Total reclaimed space: " in done.stdout
+    assert "Networks" not in done.stdout and done.stderr == ""
+    assert daemon.tare("ps", "-a", "--format", "{{.Names}}").stdout == "runs\n"
+    assert daemon.docker("network", "prune", "-f").stdout.strip() == ""
+    assert daemon.docker("volume", "prune", "-f").stdout == "Total reclaimed space: 0B\n"
+    assert daemon.docker("network", "ls", "--format", "{{.Name}}").stdout.split() == ["bridge", "host", "none"]
+    for filter_, word in (("until=soon", "soon"), ("colour=red", "colour")):
+        refused = daemon.docker("network", "prune", "-f", "--filter", filter_, check=False)
+        assert refused.returncode == 1 and word in refused.stderr
+    refused = daemon.docker("network", "rm", "bridge", check=False)
+    assert refused.returncode == 1 and "bridge is a pre-defined network and cannot be removed" in refused.stderr
+    refused = daemon.docker("network", "rm", "nosuch", check=False)
+    assert refused.returncode == 1 and "network nosuch not found" in refused.stderr

@@ -8,12 +8,13 @@ from tare.api.call import Call
 from tare.api.router import Route
 from tare.api.routes.filtering import has_label, truth
 from tare.api.shapes import networks as shapes
-from tare.errors import Invalid, Unsupported
+from tare.engine.prune import until
+from tare.errors import Denied, Invalid, Unsupported
 from tare.model.network import Network
-from tare.networks.predefined import driver_shown
+from tare.networks.predefined import PREDEFINED, driver_shown
 
 FILTERS = frozenset(("dangling", "driver", "id", "label", "name", "scope", "type"))
-PREDEFINED = ("bridge", "host", "none")
+PRUNE_FILTERS = frozenset(("label", "label!", "until"))
 
 
 async def list_networks(call: Call) -> Answer:
@@ -54,6 +55,17 @@ async def inspect(call: Call) -> Answer:
     return as_json(shapes.inspect(network, call.engine.network_users(network), call.version))
 
 
+async def delete(call: Call) -> Answer:
+    network = call.engine.network(call.ref)
+    raise Denied(f"{network.name} is a pre-defined network and cannot be removed", subject=call.ref)
+
+
+async def prune(call: Call) -> Answer:
+    """Networks that nobody uses go; the predefined ones always stay, and there are no others yet."""
+    until(call.filters(PRUNE_FILTERS))
+    return as_json({"NetworksDeleted": None})
+
+
 async def refuse(call: Call) -> Answer:
     raise Unsupported("user-defined networks are not supported yet", hint="bridge, host, none and container:NAME exist")
 
@@ -61,9 +73,9 @@ async def refuse(call: Call) -> Answer:
 ROUTES = [
     Route("GET", "/networks", list_networks),
     Route("GET", "/networks/{ref}", inspect),
-    Route("DELETE", "/networks/{ref}", refuse),
+    Route("DELETE", "/networks/{ref}", delete),
     Route("POST", "/networks/create", refuse),
-    Route("POST", "/networks/prune", refuse),
+    Route("POST", "/networks/prune", prune),
     Route("POST", "/networks/{ref}/connect", refuse),
     Route("POST", "/networks/{ref}/disconnect", refuse),
 ]

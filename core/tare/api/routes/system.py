@@ -22,6 +22,10 @@ from tare.model.event import Event
 EVENT_FILTERS = frozenset(
     ("config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service")
 ) | {"type", "volume"}
+VOLUME_PRUNE_FILTERS = frozenset(("all", "label", "label!"))
+BUILD_PRUNE_FILTERS = frozenset(
+    ("description", "id", "inuse", "label", "label!", "parent", "private", "shared", "type", "unused-for", "until")
+)
 
 SPLIT_USAGE = (1, 52)
 """From here on /system/df answers with one object per kind."""
@@ -141,6 +145,18 @@ async def no_volumes(call: Call) -> Answer:
     return as_json({"Volumes": [], "Warnings": None})
 
 
+async def prune_volumes(call: Call) -> Answer:
+    """There are none that could go."""
+    call.filters(VOLUME_PRUNE_FILTERS)
+    return as_json({"VolumesDeleted": [], "SpaceReclaimed": 0})
+
+
+async def prune_builds(call: Call) -> Answer:
+    """Nothing is built here, so there is no cache: ``docker system prune`` asks all the same."""
+    call.filters(BUILD_PRUNE_FILTERS)
+    return as_json({"CachesDeleted": None, "SpaceReclaimed": 0})
+
+
 async def logged_in(call: Call) -> Answer:
     raise Unsupported("registries are not available yet", hint="bring images in with tare load or tare import")
 
@@ -173,13 +189,13 @@ ROUTES = [
     Route("GET", "/distribution/{name...}/json", logged_in),
     Route("GET", "/images/search", logged_in),
     Route("POST", "/build", no_build),
-    Route("POST", "/build/prune", no_build),
+    Route("POST", "/build/prune", prune_builds),
     Route("POST", "/build/cancel", no_build),
     Route("POST", "/session", no_build),
     Route("POST", "/grpc", no_build),
     Route("POST", "/commit", no_build),
     Route("POST", "/volumes/create", no_volume),
-    Route("POST", "/volumes/prune", no_volume),
+    Route("POST", "/volumes/prune", prune_volumes),
     Route("GET", "/volumes/{ref}", no_volume),
     Route("PUT", "/volumes/{ref}", no_volume),
     Route("DELETE", "/volumes/{ref}", no_volume),
