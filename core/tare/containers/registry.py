@@ -23,13 +23,15 @@ class Waiter:
 class Entry:
     """A container with its lock (held by start, remove and the settling of an exit) and those who wait for it.
 
-    ``restarting`` keeps a container with ``--rm`` from going when it stops only to be started again.
+    ``restarting`` keeps a container with ``--rm`` from going when it stops only to be started again. ``damage`` says why its
+    record cannot be read; then ``container`` is what could be made out, and it can only be looked at and removed.
     """
 
     container: Container
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     waiters: list[Waiter] = field(default_factory=list)
     restarting: bool = False
+    damage: str = ""
 
 
 class Registry:
@@ -58,10 +60,10 @@ class Registry:
     def disclaim(self, name: str) -> None:
         self._names.pop(name, None)
 
-    def add(self, container: Container) -> Entry:
+    def add(self, container: Container, damage: str = "") -> Entry:
         """Add a container whose name is claimed or free."""
         self.claim(container.name, container.id)
-        entry = self._entries[container.id] = Entry(container)
+        entry = self._entries[container.id] = Entry(container, damage=damage)
         return entry
 
     def drop(self, id: str) -> None:
@@ -74,7 +76,18 @@ class Registry:
         return self._entries.get(id)
 
     def find(self, ref: str) -> Entry:
-        """By name, id or unambiguous prefix. Raises NotFound, Invalid."""
+        """By name, id or unambiguous prefix. Raises NotFound, Invalid, and Conflict for one whose record cannot be read."""
+        entry = self.look_up(ref)
+        if entry.damage:
+            raise Conflict(
+                f"the record of container {ref} cannot be read: {entry.damage}",
+                subject=ref,
+                hint="restore state.db from a copy, or remove the container with rm -f",
+            )
+        return entry
+
+    def look_up(self, ref: str) -> Entry:
+        """Like ``find``, but also one whose record cannot be read."""
         entry = self._entries.get(ref)
         return entry if entry is not None else self._entries[names.resolve(ref, self._entries, self._names)]
 

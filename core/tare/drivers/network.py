@@ -65,7 +65,9 @@ class NetworkDriver(Protocol):
         self, networks: Iterable[Network], endpoints: Iterable[tuple[Endpoint, Attachment, tuple[PortBinding, ...]]]
     ) -> Sequence[str]:
         """The daemon has (re)started and these exist and are live: take them as reserved and published, put back rules
-        that are missing, remove everything else that is this driver's; return a line for each repair (NW-09)."""
+        that are missing, remove everything else that is this driver's; return a line for each repair (NW-09). An attachment
+        without links is all that is known of a container whose record is damaged: its addresses stay taken, what is
+        published at them stays, and no link is removed that could be its."""
 
     def close(self) -> None:
         """Let go of descriptors; networks and endpoints stay. Safe twice."""

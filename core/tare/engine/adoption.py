@@ -99,6 +99,10 @@ def _adopt_exec(engine: Engine, process: dict[str, Any]) -> None:
 async def _match(engine: Engine, entry: Entry, process: dict[str, Any] | None, seen: bool, pid: int) -> None:
     """The caller holds the lock. A container that was started meanwhile is not what was ``seen`` with ``pid``."""
     container = entry.container
+    if entry.damage:
+        if process is not None and process["exit"] is None:
+            container.state = replace(container.state, pid=process["pid"], start_time=process["start_time"])
+        return
     if not container.running:
         if process is not None and process["exit"] is None:
             _end(engine, process, f"is left of a start of {container.name} that failed")

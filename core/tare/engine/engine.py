@@ -168,7 +168,8 @@ class Engine:
         return await top.top(self, ref, ps_args)
 
     def container(self, ref: str) -> Container:
-        return self.registry.find(ref).container
+        """To look at: also one whose record cannot be read."""
+        return self.registry.look_up(ref).container
 
     def containers(self) -> list[Container]:
         return self.registry.containers()

@@ -9,14 +9,14 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
-from tare.engine import adoption, defaults, pictures, settle, wait
+from tare.engine import adoption, damage, defaults, pictures, settle, wait
 from tare.engine.persist import publish, save
 from tare.engine.remove import take_away
 from tare.engine.roster import Roster
 from tare.engine.spares import Spares
 from tare.engine.start import warm_up
 from tare.engine.supervision import Supervision
-from tare.errors import TareError
+from tare.errors import Internal, TareError
 from tare.events.bus import Bus
 from tare.images.store import ImageStore
 from tare.model.network import Network
@@ -62,6 +62,7 @@ async def open_engine(engine: Engine) -> None:
     engine.spawn(warm_up(engine), "loading the runtime's template")
     await open_networks(engine)
     await adoption.adopt(engine, hello, running)
+    await damage.find_what_is_theirs(engine)
     await take_away_unstarted(engine)
     await reconcile(engine)
     await adoption.hold_ports(engine, hello)
@@ -98,22 +99,35 @@ async def choose_defaults(engine: Engine) -> None:
 
 
 def load_containers(engine: Engine) -> None:
-    """Every recorded container; one that cannot be read is left alone and named in the log."""
-    for id, name, document in engine.state.containers.load():
+    """Every recorded container; one that cannot be read keeps its name and what it has, and is named in the log."""
+    for row in engine.state.containers.load():
+        why = row.damage
         try:
-            container: Container = from_document(Container, {**document, "execs": {}})
-        except (TypeError, ValueError, KeyError, TareError) as error:
-            log.error("container %s (%s) cannot be read and is left as it is: %s", name, id[:12], error)
-            continue
-        container.config = defaults.for_good(engine.settings, container.config)  # an older tare did not record them
-        engine.registry.add(container)
+            container: Container = from_document(Container, {**row.document, "execs": {}})
+            why = why or damage.contradiction(row, container)
+        except Internal as error:
+            why = why or error.message
+        if why:
+            log.error("the record of container %s cannot be read and is kept as it is: %s", row.name, why)
+            container = damage.stand_in(engine, row, why)
+        else:
+            container.config = defaults.for_good(engine.settings, container.config)  # an older tare did not record them
+        engine.registry.add(container, why)
 
 
 async def open_networks(engine: Engine) -> None:
-    """The predefined networks and those that users made. A driver that does not work leaves its networks unusable."""
+    """The predefined networks and those that users made. A driver that does not work leaves its networks unusable. A record
+    that cannot be read is never written over; the network is used as its driver finds it."""
     recorded: dict[str, Network] = {}
-    for _id, name, document in engine.state.networks.load():
-        recorded[name] = from_document(Network, document)
+    damaged: set[str] = set()
+    for row in engine.state.networks.load():
+        try:
+            if row.damage:
+                raise Internal(row.damage)
+            recorded[row.name] = from_document(Network, row.document)
+        except Internal as error:
+            damaged.add(row.name)
+            log.error("the record of network %s cannot be read and is kept as it is: %s", row.name, error.message)
     for name in PREDEFINED:
         recorded.setdefault(name, predefined(name, engine.started_at, engine.suffix))
     for name, network in recorded.items():
@@ -124,7 +138,8 @@ async def open_networks(engine: Engine) -> None:
             log.warning("network %s: %s", name, error)
             made = network
         engine.known_networks[name] = made
-        engine.state.networks.save(made.id, made.name, to_document(made), durable=False)
+        if name not in damaged:
+            engine.state.networks.save(made.id, made.name, to_document(made), durable=False)
 
 
 async def take_away_unstarted(engine: Engine) -> None:

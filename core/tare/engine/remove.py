@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING
 
-from tare.containers.registry import Entry
+from tare.containers.registry import Entry, Waiter
 from tare.containers.states import move
 from tare.engine import kill, networks, wait
 from tare.engine.persist import announce
@@ -22,10 +23,12 @@ async def remove(engine: Engine, ref: str, *, force: bool = False, link: bool = 
     """Raises Conflict for a running container without ``force``, and a plugin's veto."""
     if link:
         raise Unsupported("--link is not supported yet", subject=ref)
-    entry = engine.registry.find(ref)
+    entry = engine.registry.look_up(ref) if force else engine.registry.find(ref)
     container = entry.container
     await engine.plugins.before("tare_before_container_remove", id=container.id, name=container.name, force=force)
-    if container.running:
+    if entry.damage:
+        await end_damaged(engine, entry)
+    elif container.running:
         if not force:
             action = "Unpause and then stop" if container.state.status == "paused" else "Stop"
             raise Conflict(
@@ -44,6 +47,21 @@ async def remove(engine: Engine, ref: str, *, force: bool = False, link: bool = 
         if container.running:
             raise Conflict(f"cannot remove container {ref!r}: it was started again", subject=ref)
         await take_away(engine, entry)
+
+
+async def end_damaged(engine: Engine, entry: Entry) -> None:
+    """What is taken away with a container whose record cannot be read, beside what every container has: its process and its
+    ports as far as the supervisor knows of them, its row whatever that holds."""
+    container = entry.container
+    if container.state.pid:
+        ended = asyncio.get_running_loop().create_future()
+        entry.waiters.append(Waiter("next-exit", ended))
+        with contextlib.suppress(TareError):
+            runtime = await engine.roster.open("runtime", container.runtime)
+            await runtime.call("resume", container.process)  # if it was paused it does not die
+        await kill.finish(engine, container, ended)
+    await engine.supervision.ask("release", {"owner": container.id})
+    engine.state.containers.remove_named(container.name)
 
 
 async def take_away(engine: Engine, entry: Entry) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tare.containers.registry import Entry
 from tare.containers.states import move
-from tare.engine import execute, networks, wait
+from tare.engine import damage, execute, networks, wait
 from tare.engine.clock import stamp
 from tare.engine.persist import announce, record
 from tare.engine.remove import take_away
@@ -42,6 +42,9 @@ def hear(engine: Engine, kind: str, body: dict[str, Any]) -> None:
 async def exited(engine: Engine, body: dict[str, Any]) -> None:
     """Record an exit exactly once, free what the container held, tell everybody, then acknowledge."""
     entry = engine.registry.get(body["container"])
+    if entry is not None and entry.damage:
+        damage.ended(entry, body)
+        return  # the supervisor keeps it for whoever can read the record
     if entry is not None:
         async with entry.lock:
             if entry.container.running and not await settle(engine, entry, body):

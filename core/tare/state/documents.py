@@ -3,7 +3,7 @@
 The way for each class is worked out once from its annotations and kept as a chain of plain functions, because a container
 is written on the start path. Understood are None, bool, int, float, str, Any, ``X | None``, tuples, lists, mappings with
 text keys, and dataclasses of these. A document may lack members (they take their defaults) and have unknown ones (they
-are dropped): both happen between versions.
+are dropped): both happen between versions. What a member holds must be of its type: nothing of a damaged document gets in.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import types
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from tare.errors import Internal
 
@@ -61,6 +61,7 @@ def _reader(cls: type) -> Callable[[Mapping[str, Any]], Any]:
     ways = {name: _read(hint) for name, hint in _hints(cls).items()}
 
     def read(document: Mapping[str, Any]) -> Any:
+        _expect(Mapping, document)
         return cls(
             **{name: way(document[name]) if way is not None else document[name] for name, way in ways.items() if name in document}
         )
@@ -75,49 +76,88 @@ def _hints(cls: type) -> dict[str, Any]:
     return {field.name: hints[field.name] for field in dataclasses.fields(cls)}
 
 
+class _Direction(NamedTuple):
+    """What differs between writing and reading: dataclasses, immutable sequences, paths, and what is to be seen to first."""
+
+    inner: Callable[[type], Any]
+    sequence: Callable[[Any], Any]
+    path: Callable[[Any], Any]
+    plain: Callable[[tuple[Any, ...]], Way]
+    expect: Callable[[type, Any], Any]
+
+
 def _write(hint: Any) -> Way:
-    return _way(hint, _writer, list, str)
+    return _way(hint, _Direction(_writer, list, str, lambda _types: None, lambda _kind, value: value))
 
 
 def _read(hint: Any) -> Way:
-    return _way(hint, _reader, tuple, Path)
+    return _way(hint, _Direction(_reader, tuple, Path, _checked, _expect))
 
 
-def _way(hint: Any, inner: Callable[[type], Any], sequence: Callable[[Any], Any], path: Callable[[Any], Any]) -> Way:
-    if hint in _PLAIN:
+def _checked(types: tuple[Any, ...]) -> Way:
+    """Takes a value of one of these types alone; an integer is a float as well, and a truth value is neither."""
+    if Any in types or object in types:
         return None
+    exact = {*types, int} if float in types else set(types)
+    names = " or ".join(kind.__name__ for kind in types)
+
+    def check(value: Any) -> Any:
+        if type(value) not in exact:
+            raise TypeError(f"expected {names}, not {_shown(value)}")
+        return value
+
+    return check
+
+
+def _expect(kind: type, value: Any) -> Any:
+    if not isinstance(value, kind):
+        raise TypeError(f"expected a {kind.__name__}, not {_shown(value)}")
+    return value
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else f"{text[:37]}..."
+
+
+def _way(hint: Any, to: _Direction) -> Way:
+    if hint in _PLAIN:
+        return to.plain((hint,))
     if hint is Path:
-        return path
+        return to.path
     if dataclasses.is_dataclass(hint):
         assert isinstance(hint, type)
-        return lambda value: inner(hint)(value)
+        return lambda value: to.inner(hint)(value)
     origin, arguments = get_origin(hint) or hint, get_args(hint)
     if origin in (Union, types.UnionType):
-        return _optional(hint, arguments, inner, sequence, path)
+        return _optional(hint, arguments, to)
     if origin is tuple or origin is list:
-        made = list if origin is list else sequence
-        return _sequence(arguments, made, lambda one: _way(one, inner, sequence, path))
+        return _sequence(arguments, list if origin is list else to.sequence, to)
     if isinstance(origin, type) and issubclass(origin, Mapping):
-        way = _way(arguments[1], inner, sequence, path) if arguments else None
-        return dict if way is None else lambda value: {name: way(item) for name, item in value.items()}
+        way = _way(arguments[1], to) if arguments else None
+        if way is None:
+            return lambda value: dict(to.expect(Mapping, value))
+        return lambda value: {name: way(item) for name, item in to.expect(Mapping, value).items()}
     raise TypeError(f"no way to store {hint}")
 
 
-def _optional(hint: Any, arguments: Any, inner: Any, sequence: Any, path: Any) -> Way:
+def _optional(hint: Any, arguments: Any, to: _Direction) -> Way:
     present = [argument for argument in arguments if argument is not type(None)]
     if all(argument in _PLAIN for argument in present):
-        return None
+        return to.plain(arguments)
     if len(present) != 1:
         raise TypeError(f"no way to store {hint}")
-    way = _way(present[0], inner, sequence, path)
+    way = _way(present[0], to)
     return None if way is None else lambda value: None if value is None else way(value)
 
 
-def _sequence(arguments: Any, made: Callable[[Any], Any], way_of: Callable[[Any], Way]) -> Way:
+def _sequence(arguments: Any, made: Callable[[Any], Any], to: _Direction) -> Way:
     if len(arguments) == 2 and arguments[1] is ...:
         arguments = arguments[:1]
     elif len(arguments) > 1:
-        ways = [way_of(argument) for argument in arguments]
-        return lambda value: made([w(v) if w else v for w, v in zip(ways, value, strict=True)])
-    way = way_of(arguments[0]) if arguments else None
-    return made if way is None else lambda value: made([way(item) for item in value])
+        ways = [_way(argument, to) for argument in arguments]
+        return lambda value: made([w(v) if w else v for w, v in zip(ways, to.expect(list, value), strict=True)])
+    way = _way(arguments[0], to) if arguments else None
+    if way is None:
+        return lambda value: made(to.expect(list, value))
+    return lambda value: made([way(item) for item in to.expect(list, value)])

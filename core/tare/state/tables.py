@@ -5,12 +5,19 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
-
-from tare.errors import Internal
+from typing import Any, NamedTuple, Protocol
 
 _encode = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
 _decode = json.JSONDecoder().decode
+
+
+class Row(NamedTuple):
+    """One record. ``damage`` says why the document cannot be read; then it is empty."""
+
+    id: str
+    name: str
+    document: dict[str, Any]
+    damage: str = ""
 
 
 class Database(Protocol):
@@ -27,13 +34,15 @@ class Documents:
 
     def __init__(self, database: Database, table: str) -> None:
         self._database = database
-        self._table = table
         self._save = (
             f"INSERT INTO {table} (id, name, document) VALUES (?, ?, ?) "
             "ON CONFLICT (id) DO UPDATE SET name = excluded.name, document = excluded.document"
         )
         self._remove = f"DELETE FROM {table} WHERE id = ?"
-        self._load = f"SELECT id, name, document FROM {table} ORDER BY rowid"
+        self._remove_named = f"DELETE FROM {table} WHERE name = ?"
+        # As bytes: of text that is none SQLite's module would refuse the whole answer.
+        columns = ", ".join(f"CAST({name} AS BLOB)" for name in ("id", "name", "document"))
+        self._load = f"SELECT {columns} FROM {table} ORDER BY rowid"
 
     def save(self, id: str, name: str, document: Mapping[str, Any], *, durable: bool) -> None:
         """Write one, new or known. Raises Conflict when another has the name."""
@@ -44,15 +53,26 @@ class Documents:
         self._database.make_room()
         self._database.write(self._remove, (id,), durable=durable)
 
-    def load(self) -> list[tuple[str, str, dict[str, Any]]]:
-        """All of them, oldest first."""
-        loaded = []
-        for id, name, text in self._database.read(self._load):
-            try:
-                loaded.append((id, name, _decode(text)))
-            except ValueError as error:
-                raise Internal(f"the record of {name} in {self._table} is damaged: {error}", subject=name) from error
-        return loaded
+    def remove_named(self, name: str) -> None:
+        """Remove the one of this name, whatever its id is; durable. Missing: nothing happens."""
+        self._database.make_room()
+        self._database.write(self._remove_named, (name,), durable=True)
+
+    def load(self) -> list[Row]:
+        """All of them, oldest first, also those that are damaged."""
+        return [_row(*raw) for raw in self._database.read(self._load)]
+
+
+def _row(id: bytes, name: bytes, text: bytes) -> Row:
+    document: Any = {}
+    damage = ""
+    try:
+        document = _decode(text.decode())
+        if not isinstance(document, dict):
+            document, damage = {}, "it is no object"
+    except (ValueError, RecursionError) as error:
+        damage = str(error) or "it is nested too deeply"
+    return Row(id.decode(errors="replace"), name.decode(errors="replace"), document, damage)
 
 
 class Images:

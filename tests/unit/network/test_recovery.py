@@ -13,7 +13,7 @@ import pytest
 
 from tare.errors import Conflict, Exhausted, InUse, Unavailable
 from tare.linux import devices
-from tare.model.network import Network, PortRequest
+from tare.model.network import Attachment, Network, PortRequest
 from tests.integration.conftest import wait_for
 from tests.unit.network.conftest import INSTANCE, NETWORK, Host, Namespace, ask, new_namespace, rules
 
@@ -129,6 +129,22 @@ def test_a_restart_puts_back_what_is_missing_and_removes_what_is_not_known(host:
     assert len(lines) == 2 and "2 rules and elements" in lines[0] and "belongs to no container" in lines[1]
     assert "8081" in full and "8081" not in rules() and "8080" in rules()
     assert "eth0" not in stray.run("ip", "link")
+
+
+def test_of_whom_only_the_address_is_known_nothing_is_taken(host: Host, outside: Namespace) -> None:
+    server = host.container(PortRequest(80, "tcp", "", 8080))
+    host.serve(server, 80)
+    driver = host.restart()
+    known = dataclasses.replace(host.endpoint(), id="f" * 64)
+    lost = Attachment(known.id, host.network.name, address=server.address)
+    assert driver.reconcile([host.network], [(known, lost, ())]) == []
+    assert ask("198.51.100.1", 8080, source=outside) == "198.51.100.2"
+    assert "only the addresses" in driver.check(known.id)
+    with pytest.raises(Conflict):
+        driver.reserve(host.endpoint(address=server.address))
+    driver.release(known.id)
+    assert "8080" not in rules()
+    assert driver.reserve(host.endpoint(address=server.address)).address == server.address
 
 
 def test_after_a_reboot_everything_is_made_again(host: Host) -> None:

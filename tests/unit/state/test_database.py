@@ -34,19 +34,30 @@ def test_documents_come_back_oldest_first(tmp_path: Path, state: State) -> None:
     state.networks.save("n", "net", {"y": 2}, durable=True)
     state.close()
     again = State(tmp_path)
-    assert again.containers.load() == [("b", "renamed", {"x": 1}), ("a", "one", {})]
-    assert again.networks.load() == [("n", "net", {"y": 2})]
+    assert again.containers.load() == [("b", "renamed", {"x": 1}, ""), ("a", "one", {}, "")]
+    assert again.networks.load() == [("n", "net", {"y": 2}, "")]
     again.containers.remove("b", durable=True)
     again.containers.remove("missing", durable=False)
-    assert [id for id, _, _ in again.containers.load()] == ["a"]
+    assert [row.id for row in again.containers.load()] == ["a"]
     again.close()
+
+
+def test_what_is_damaged_is_told_with_its_name(tmp_path: Path, state: State) -> None:
+    state.containers.save("a", "whole", {}, durable=False)
+    for number, text in enumerate((b"{", b"", b"\xff", b"[]", b"[" * 100_000, 5)):
+        state.write("INSERT INTO containers VALUES (?, ?, ?)", (number, b"\xffn%d" % number, text), durable=False)
+    rows = state.containers.load()
+    assert [bool(row.damage) for row in rows] == [False, *[True] * 6]
+    assert all(row.document == {} and "n" in row.name for row in rows[1:])
+    state.containers.remove_named("whole")
+    assert len(state.containers.load()) == 6
 
 
 def test_two_of_one_name_are_refused_and_nothing_changes(state: State) -> None:
     state.containers.save("a", "name", {}, durable=False)
     with pytest.raises(Conflict):
         state.containers.save("b", "name", {}, durable=True)
-    assert [id for id, _, _ in state.containers.load()] == ["a"]
+    assert [row.id for row in state.containers.load()] == ["a"]
 
 
 def test_names_of_an_image_go_with_it(state: State) -> None:
@@ -109,12 +120,12 @@ def test_what_was_acknowledged_survives_a_kill_at_any_moment(tmp_path: Path) -> 
             rest = writer.stdout.read().split()
             acknowledged = int(rest[-1]) if rest and rest[-1].isdecimal() else acknowledged
         state = State(tmp_path)
-        numbers = [document["number"] for _, _, document in state.containers.load()]
+        numbers = [row.document["number"] for row in state.containers.load()]
         assert numbers == list(range(len(numbers)))
         assert len(numbers) > acknowledged - 10
         assert acknowledged in numbers or rest
-        for id, _, _ in state.containers.load():
-            state.containers.remove(id, durable=False)
+        for row in state.containers.load():
+            state.containers.remove(row.id, durable=False)
         state.close()
 
 
@@ -236,7 +247,7 @@ def test_a_full_disk_loses_nothing_that_was_there(tmp_path: Path) -> None:
         (small / "state.db").stat()
         subprocess.run(["mount", "-o", "remount,size=10m", str(small)], check=True)
         again = State(small)
-        assert again.containers.load()[0] == ("a", "kept", {"x": 1})
+        assert again.containers.load()[0] == ("a", "kept", {"x": 1}, "")
         again.close()
     finally:
         subprocess.run(["umount", str(small)], check=True)

@@ -80,6 +80,28 @@ def test_what_is_no_such_document() -> None:
         from_document(ContainerConfig, {"image": "i", "limits": 3})
 
 
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("image", 5),
+        ("command", "true"),
+        ("env", ["A=1", 2]),
+        ("labels", ["a"]),
+        ("labels", {"a": 1}),
+        ("tty", "yes"),
+        ("shm_size", True),
+        ("stop_timeout", 1.5),
+        ("console_size", [1]),
+        ("limits", []),
+        ("ports", [{"container_port": "80"}]),
+    ],
+)
+def test_what_is_of_another_type_is_refused(member: str, value: object) -> None:
+    document = {**to_document(ContainerConfig("i")), member: value}
+    with pytest.raises(Internal, match="a stored ContainerConfig cannot be read"):
+        from_document(ContainerConfig, document)
+
+
 def test_a_class_with_no_way_to_store_it_is_named() -> None:
     @dataclasses.dataclass
     class Bad:

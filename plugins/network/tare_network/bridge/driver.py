@@ -135,8 +135,12 @@ class Bridge:
             return
         attachment = place.endpoints.pop(endpoint)
         place.names.pop(endpoint, None)
-        device = attachment.links[0].host_name
+        device = attachment.links[0].host_name if attachment.links else ""
         self._names.discard(device)
+        if not attachment.links:
+            self._keep(attachment, kept=False)
+            with translated():
+                self._firewall.synchronize()
         for pool in place.pools:
             address = attachment.address if pool.subnet.version == 4 else attachment.address6
             if address:
@@ -176,6 +180,8 @@ class Bridge:
         place = self._where.get(endpoint)
         if place is None:
             return f"endpoint {endpoint[:12]} is not reserved"
+        if not place.endpoints[endpoint].links:
+            return f"of endpoint {endpoint[:12]} only the addresses are known"
         link = place.endpoints[endpoint].links[0]
         present = devices.devices()
         bridge, veth = present.get(link.parent), present.get(link.host_name)
@@ -197,15 +203,19 @@ class Bridge:
                     self.create(network)
             for endpoint, attachment, bindings in endpoints:
                 place = self._places.get(endpoint.network.id)
-                if place is not None and attachment.links:
+                if place is not None:
                     self._adopt(place, endpoint, attachment)
                     self._ports.adopt(endpoint.id, bindings)
                     place.bindings[endpoint.id] = bindings
                     self._firewall.want(self._ports.elements(attachment, bindings))
+                    if not attachment.links:
+                        self._keep(attachment)
             repairs = self._firewall.synchronize()
             if repairs:
                 lines.append(f"put {repairs} rules and elements of table inet {self._firewall.table} right")
-            lines += host.sweep(self._prefix, self._names, self._context.instance, [p.segment for p in self._places.values()])
+            blind = any(not a.links for place in self._places.values() for a in place.endpoints.values())
+            places = [place.segment for place in self._places.values()]
+            lines += host.sweep(self._prefix, self._names, self._context.instance, places, links=not blind)
         return lines
 
     def close(self) -> None:
@@ -237,7 +247,11 @@ class Bridge:
         place.endpoints[endpoint.id] = attachment
         place.names[endpoint.id] = endpoint.name
         self._where[endpoint.id] = place
-        self._names.add(attachment.links[0].host_name)
+        self._names.update(link.host_name for link in attachment.links)
+
+    def _keep(self, attachment: Attachment, *, kept: bool = True) -> None:
+        for address in filter(None, (attachment.address, attachment.address6)):
+            self._firewall.keep(address, kept=kept)
 
     def _attachment(self, place: Place, endpoint: Endpoint, given: list[tuple[Addresses, str]]) -> Attachment:
         made = place.segment

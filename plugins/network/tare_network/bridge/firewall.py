@@ -6,6 +6,7 @@ import contextlib
 import os
 import threading
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from tare.errors import Unavailable, Unsupported
@@ -27,6 +28,7 @@ class Firewall:
         self._lock = threading.RLock()
         self._members: dict[str, list[str]] = {}
         self._wanted: dict[str, dict[bytes, bytes]] = {f"{name}{v}": {} for name in MAPS for v in self.versions}
+        self._kept: set[bytes] = set()
         self._versions_used: set[int] = set()
         self._elements: Elements | None = None
         self._changes: Changes | None = None
@@ -58,6 +60,11 @@ class Firewall:
         with self._lock:
             for name, key, data in elements:
                 self._wanted[name][key] = data
+
+    def keep(self, address: str, *, kept: bool = True) -> None:
+        """Whatever is published at this address of a container stays, though we do not know what it is."""
+        with self._lock:
+            (self._kept.add if kept else self._kept.discard)(ip_address(address).packed)
 
     def publish(self, elements: Sequence[Element]) -> None:
         """Add elements in one transaction."""
@@ -95,7 +102,9 @@ class Firewall:
             add: list[Element] = []
             for name, wanted in self._wanted.items():
                 present = kernel.dump(name)
-                remove += [(name, key, data) for key, data in present.items() if wanted.get(key) != data]
+                for key, data in present.items():
+                    if key in wanted or data[: 4 if name.endswith("4") else 16] not in self._kept:
+                        remove += [(name, key, data)] if wanted.get(key) != data else []
                 add += [(name, key, data) for key, data in wanted.items() if present.get(key) != data]
             if remove or add:
                 kernel.change(remove, add)

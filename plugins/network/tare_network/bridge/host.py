@@ -140,14 +140,15 @@ def alias(instance: str, network: str) -> str:
     return f"{ALIAS}{instance}/{network}"
 
 
-def sweep(prefix: str, names: Iterable[str], instance: str, segments: Sequence[Segment]) -> list[str]:
-    """Delete links and bridges of ours that nobody needs; a line for each."""
+def sweep(prefix: str, names: Iterable[str], instance: str, segments: Sequence[Segment], *, links: bool) -> list[str]:
+    """Delete bridges of ours that nobody needs, and unless something is not known of them ``links``; a line for each."""
     names, lines = set(names), []
     present = devices.devices()
     bridges = {present[made.device].number for made in segments if made.device in present}
     keep = {made.device for made in segments}
     for device in present.values():
-        link = device.kind == "veth" and device.name.startswith(prefix) and device.master in bridges and device.name not in names
+        link = links and device.kind == "veth" and device.name.startswith(prefix) and device.master in bridges
+        link = link and device.name not in names
         bridge = device.kind == "bridge" and device.alias.startswith(alias(instance, "")) and device.name not in keep
         if link or bridge:
             devices.delete(device.name)
