@@ -6,7 +6,7 @@ import json
 import shlex
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -54,6 +54,25 @@ def test_templates_that_do_not_fit(engine: Daemon, running: str) -> None:
         assert client("ps", "-a", "--format", "{{.NoSuchMember}}", check=False).returncode == 1
 
 
+def test_inspect_is_as_in_docker(engine: Daemon, running: str) -> None:
+    for client in (engine.tare, engine.docker):
+        done = client("inspect", "-f", "{{.Name", "nosuch", check=False)
+        assert (done.returncode, done.stdout, "nosuch" in done.stderr) == (64, "", False)
+        found = json.loads(client("inspect", "-f", "json", running, "busybox").stdout)
+        assert [entry["Id"] == running for entry in found] == [True, False]
+        done = client("inspect", "--type", "container", "busybox", check=False)
+        assert (done.returncode, "No such container: busybox" in done.stderr) == (1, True)
+        done = client("inspect", "--type", "image", running, check=False)
+        assert (done.returncode, "o such image: " in done.stderr) == (1, True)
+
+
+def test_a_tag_that_is_empty_is_no_tag(engine: Daemon) -> None:
+    for client in (engine.tare, engine.docker):
+        done = client("tag", "busybox", "twice:", check=False)
+        assert (done.returncode, "invalid reference format" in done.stderr) == (1, True)
+    assert engine.tare("images", "-q", "twice").stdout == ""
+
+
 def test_version_has_the_members_of_dockers(engine: Daemon) -> None:
     done = engine.tare(
         "version", "-f", "{{.Server.Version}} {{.Client.APIVersion}} {{.Server.APIVersion}} {{.Server.MinAPIVersion}}"
@@ -70,6 +89,26 @@ def test_networks_have_dockers_drivers(engine: Daemon) -> None:
             client("network", "ls", "-q", "-f", "driver=null").stdout == client("network", "ls", "-q", "-f", "name=none").stdout
         )
         assert client("network", "inspect", "none", "-f", "{{.Driver}}").stdout == "null\n"
+
+
+def test_what_ps_filters_find_and_ports_of_who_has_no_address(engine: Daemon) -> None:
+    port = ("-p", "8491:81", "--expose", "82")
+    engine.tare("run", "-d", "--name", "f-up", *port, "busybox", "sleep", "1000")
+    engine.tare("run", "-d", "--name", "f-none", *NONE, "--expose", "82", "busybox", "sleep", "1000")
+    engine.tare("run", "--name", "f-over", *NONE, "busybox", "sh", "-c", "exit 3", check=False)
+    try:
+        for client in (engine.tare, engine.docker):
+
+            def found(*words: str, client: Callable[..., subprocess.CompletedProcess[str]] = client) -> list[str]:
+                return client("ps", "--format", "{{.Names}}", *words).stdout.split()
+
+            assert found("-f", "publish=8491") == found("-f", "publish=8400-8500/tcp") == ["f-up"]
+            assert found("-f", "publish=81") == found("-f", "exited=3") == found("-f", "since=f-none") == []
+            assert found("-a", "-f", "exited=3") == found("-f", "status=exited") == ["f-over"]
+            assert client("ps", "--format", "{{.Ports}}", "-f", "name=f-none").stdout == "\n"
+            assert client("inspect", "-f", "{{json .NetworkSettings.Ports}}", "f-none").stdout == "{}\n"
+    finally:
+        engine.tare("rm", "-f", "f-up", "f-none", "f-over")
 
 
 def test_ports_on_a_network_that_has_none(engine: Daemon) -> None:
@@ -154,6 +193,8 @@ def test_what_is_shown_of_logs(engine: Daemon) -> None:
             assert client("logs", "--since", stamps[1][0], "talked").stdout == "2\n3\n"
             assert client("logs", "--until", stamps[0][0], "talked").stdout == "1\n"
             assert client("logs", "--since", "1h", "--until", "30m", "talked").stdout == ""
+            assert client("logs", "--details", "talked").stdout == " 1\n 2\n 3\n"
+            assert client("logs", "--details", "-t", "-n", "1", "talked").stdout.split(" ")[1:] == ["", "3\n"]
             assert client("logs", "--since", "soon", "talked", check=False).returncode == 1
     finally:
         engine.tare("rm", "talked")

@@ -21,6 +21,8 @@ BAD_TEMPLATE = 64
 
 def inspect(refs: list[str], find: Find, format: str) -> int:
     """Show every name that is found; the others are errors at the end and make the exit code 1."""
+    if format and format != "json" and not _readable(format):
+        return BAD_TEMPLATE
     found = []
     failures: list[TareError] = []
     for ref in refs:
@@ -44,6 +46,17 @@ def first_of(finders: dict[str, Callable[[str], Any]], ref: str) -> tuple[str, A
     raise NotFound(f"No such object: {ref}", subject=ref)
 
 
+def _readable(format: str) -> bool:
+    from tare.present import template
+
+    try:
+        template.Template(format)
+    except TareError as error:
+        render.failure(error)
+        return False
+    return True
+
+
 def _indented(found: list[tuple[str, Any]]) -> int:
     from tare.client import quickjson
 
@@ -55,16 +68,10 @@ def _templated(found: list[tuple[str, Any]], format: str) -> int:
     from tare.client import quickjson
 
     if format == "json":
-        for _kind, value in found:
-            render.line(quickjson.dumps(value))
+        render.line(quickjson.dumps([value for _kind, value in found]))
         return 0
     from tare.present import template
 
-    try:
-        template.Template(format)
-    except TareError as error:
-        render.failure(error)
-        return BAD_TEMPLATE
     for kind, value in found:
         try:
             text = template.render(format, value, kind if kind != "plugin" else "")

@@ -66,6 +66,8 @@ def _split(rest: str, text: str) -> tuple[str, str, str]:
     if not colon:
         return "", host, container
     bare = address.strip("[]")
+    if not bare:
+        return "", host, container
     for family in (_socket.AF_INET, _socket.AF_INET6):
         try:
             _socket.inet_pton(family, bare)

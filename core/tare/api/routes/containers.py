@@ -187,12 +187,14 @@ async def logs(call: Call) -> Stream:
     records = await call.engine.logs(call.ref, options)
     tty = container.config.tty
     kind = "multiplexed-stream" if call.version >= MULTIPLEXED and not tty else "raw-stream"
-    return Stream(_log_bytes(records, options.timestamps, not tty), f"application/vnd.docker.{kind}")
+    # What --details shows stands between time and text; log drivers with attributes (labels, env) there are none yet.
+    between = b" " if call.flag("details") else b""
+    return Stream(_log_bytes(records, options.timestamps, between, not tty), f"application/vnd.docker.{kind}")
 
 
-async def _log_bytes(records: AsyncIterator[LogRecord], timestamps: bool, framed: bool) -> AsyncIterator[bytes]:
+async def _log_bytes(records: AsyncIterator[LogRecord], timestamps: bool, between: bytes, framed: bool) -> AsyncIterator[bytes]:
     async for record in records:
-        data = record.data
+        data = between + record.data
         if timestamps:
             data = with_nanoseconds(record.time).encode() + b" " + data
         yield bytes((record.stream, 0, 0, 0)) + len(data).to_bytes(4, "big") + data if framed else data

@@ -48,7 +48,7 @@ class Selection:
         self._names = [_expression("name", text) for text in filters.get("name", ())]
         self._ids = [_expression("id", text) for text in filters.get("id", ())]
         self._exposed = set(ports.exposed(filters.get("expose", ())))
-        self._published = set(ports.exposed(filters.get("publish", ())))
+        self._published = set(ports.exposed(filters.get("publish", ())))  # ports of the host
         self._networks = self._network_names(filters.get("network", ()))
         self._ancestors = self._images(filters.get("ancestor", ()))
         before = [engine.container(ref).created for ref in filters.get("before", ())]
@@ -58,8 +58,8 @@ class Selection:
 
     @property
     def asks_for_stopped(self) -> bool:
-        """These filters look beyond running containers without ``-a``."""
-        return any(name in self._filters for name in ("status", "exited", "before", "since"))
+        """Of the filters only this one looks beyond running containers without ``-a``, as in Docker."""
+        return "status" in self._filters
 
     def apply(self, containers: list[Container]) -> list[Container]:
         return [container for container in containers if self._matches(container)] if self._filters else containers
@@ -176,7 +176,7 @@ def _networks(container: Container) -> list[str]:
 
 
 def _published(container: Container) -> set[str]:
-    return {f"{binding.container_port}/{binding.protocol}" for binding in published(container)}
+    return {f"{binding.host_port}/{binding.protocol}" for binding in published(container)}
 
 
 def _mounts(container: Container, text: str) -> bool:

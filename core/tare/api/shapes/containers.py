@@ -111,7 +111,7 @@ def summary(
         "ImageID": container.image_id,
         "Command": " ".join([*container.args[:1], *(f"'{arg}'" if " " in arg else arg for arg in container.args[1:])]),
         "Created": seconds_of(container.created),
-        "Ports": list(ports.summary(container.config.exposed_ports, published(container))) if container.running else [],
+        "Ports": list(ports.summary(_exposed(container), published(container))) if container.running else [],
         "Labels": container.labels,
         "State": container.state.status,
         "Status": status(container.state, now),
@@ -136,13 +136,19 @@ def published(container: Container) -> list[PortBinding]:
     return [binding for connection in container.connections.values() for binding in connection.bindings]
 
 
+def _exposed(container: Container) -> tuple[str, ...]:
+    """Without an address of its own (networks none, host, container:…) it exposes nothing, as in Docker."""
+    places = (connection.attachment for connection in container.connections.values())
+    return container.config.exposed_ports if any(place.address or place.address6 for place in places) else ()
+
+
 def _network_settings(container: Container, networks: Networks, version: Version) -> dict[str, Any]:
     endpoints = _endpoints(container, networks)
     namespace = f"/proc/{container.state.pid}/ns/net" if container.running else ""
     shape: dict[str, Any] = {
         "SandboxID": container.id if container.running else "",
         "SandboxKey": namespace,
-        "Ports": ports.table(container.config.exposed_ports, published(container)) if container.running else {},
+        "Ports": ports.table(_exposed(container), published(container)) if container.running else {},
     }
     if version < WITHOUT_DEFAULT_NETWORK:
         default = endpoints.get("bridge", {})

@@ -30,7 +30,9 @@ def inspect_any(options: Options, client: Client) -> int:
     kind = options.text("type")
     if kind and kind not in finders:
         raise Invalid(f'"{kind}" is not a valid value for --type', subject=kind, hint=f"use {', '.join(finders)}")
-    chosen = {kind: finders[kind]} if kind else {kind: find for kind, find in finders.items() if kind != "plugin"}
+    if kind:
+        return inspect(options.words, lambda ref: (kind, finders[kind](ref)), options.text("format"))
+    chosen = {kind: find for kind, find in finders.items() if kind != "plugin"}
     return inspect(options.words, lambda ref: first_of(chosen, ref), options.text("format"))
 
 

@@ -17,6 +17,8 @@ def tag(options: Options, client: Client) -> int:
     repository, label = split(target)
     if "@" in target:
         raise Invalid(f"refusing to create a tag with a digest reference: {target}", subject=target)
+    if target.endswith(":"):
+        raise Invalid(f"{target!r} is not a valid repository/tag: invalid reference format", subject=target)
     images.tag(client, source, repository, label)
     return 0
 
