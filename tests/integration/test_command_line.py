@@ -52,6 +52,8 @@ def test_templates_that_do_not_fit(engine: Daemon, running: str) -> None:
         assert client("inspect", "-f", "{{.NoSuchMember}}", running, check=False).returncode == 1
         assert client("inspect", "-f", "{{.Name", running, check=False).returncode == 64
         assert client("ps", "-a", "--format", "{{.NoSuchMember}}", check=False).returncode == 1
+        for format in ("{{.NoSuchMember}}", "{{.ID"):
+            assert client("events", "--until", "1s", "--format", format, check=False).returncode == 64
 
 
 def test_inspect_is_as_in_docker(engine: Daemon, running: str) -> None:
@@ -79,6 +81,22 @@ def test_version_has_the_members_of_dockers(engine: Daemon) -> None:
     )
     server = json.loads(engine.tare("version", "-f", "{{json .Server}}").stdout)
     assert done.stdout.split() == [server["Version"], "1.50", server["ApiVersion"], "1.24"]
+
+
+def test_what_takes_room_through_templates(engine: Daemon, running: str) -> None:
+    engine.tare("tag", "busybox", "another:name")
+    try:
+        for format in (
+            "{{range .Images}}{{.Repository}} {{.UniqueSize}} {{.ID}} {{.Containers}};{{end}}",
+            "{{range .Containers}}{{.ID}} {{.Command}} {{.Labels}} {{.State}};{{end}}{{len .Volumes}}{{json .BuildCache}}",
+            "{{json .Containers}}",
+        ):
+            ours, theirs = (client("system", "df", "-v", "--format", format).stdout for client in (engine.tare, engine.docker))
+            assert ours.removesuffix("\n") == theirs.removesuffix("\n") != ""
+    finally:
+        engine.tare("rmi", "another:name")
+    assert json.loads(engine.tare("system", "df", "-v", "--format", "json").stdout)["Containers"][0]["ID"] == running
+    assert engine.tare("system", "df", "-v", "--format", "{{.Type}}", check=False).returncode == 1
 
 
 def test_networks_have_dockers_drivers(engine: Daemon) -> None:

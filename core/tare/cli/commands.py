@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from tare.cli import entry, registry, render
+from tare.cli import completion, entry, registry, render
 from tare.cli.flags import Flag, HelpWanted, Misused, Options, parse
 from tare.cli.verb import Verb
 
@@ -81,6 +81,13 @@ class Group(click.Group):
             render.line(self.get_help(ctx))
             ctx.exit(0)
         name, *rest = options.words
+        if name == "help" and not self.path:
+            name, *rest = [*rest, "--help"]
+        if name == "--help":
+            render.line(self.get_help(ctx))
+            ctx.exit(0)
+        if name == "completion" and not self.path:
+            ctx.exit(completion.show(rest))
         command = self.get_command(ctx, name)
         if command is None:
             raise _missing(self, name, ctx)
@@ -147,12 +154,6 @@ def root() -> Group:
 
 def main(words: list[str]) -> int:
     """Perform a command line in click; its exit code."""
-    if words[:1] == ["help"]:
-        words = [*words[1:], "--help"]
-    if words[:1] == ["completion"]:
-        from tare.cli import completion
-
-        return completion.show(words[1:])
     try:
         return int(root().main(words, prog_name="tare", standalone_mode=False) or 0)
     except _Wrong as wrong:

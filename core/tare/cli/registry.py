@@ -60,8 +60,6 @@ GROUP_SUMMARIES = {
 ALIASES = frozenset(("list", "remove"))
 """Second names that help does not list; so is ``container ps``."""
 
-HIDDEN = frozenset(("help", "completion"))
-
 LOAD = "bring an image in with `tare load -i FILE` or `tare import FILE NAME`"
 NOT_YET: dict[str, str] = {
     "pull": LOAD, "push": "`tare save` writes an archive that other tools can push", "login": "", "logout": "", "search": "",

@@ -191,7 +191,7 @@ def _json_decimal(value: float) -> str:
 
 
 def json(value: Any) -> str:
-    """Compact JSON as Go's encoder writes it without HTML escaping. A map's keys stay as they came: Go's servers sort them."""
+    """Compact JSON as Go's encoder writes it without HTML escaping: a map's keys are sorted, a structure's as it has them."""
     if isinstance(value, str):
         return encode_basestring(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     if isinstance(value, bool):
@@ -202,6 +202,6 @@ def json(value: Any) -> str:
         return _json_decimal(value) if isinstance(value, float) else str(value)
     if isinstance(value, list):
         return f"[{','.join(json(item) for item in value)}]"
-    items = value.json_items() if isinstance(value, Struct) else value.items()
+    items = value.json_items() if isinstance(value, Struct) else sorted(value.items())
     text = "{" + ",".join(f"{json(key)}:{json(item)}" for key, item in items) + "}"
     return value.escaped(text) if isinstance(value, Struct) else text

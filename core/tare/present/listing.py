@@ -161,6 +161,12 @@ def render(
     return tables.align(f"{first}\n{body}")
 
 
+def members(noun: str, rows: list[dict[str, Any]], view: View) -> list[Struct]:
+    """The rows as values for a template that shows several kinds of things. KeyError for other nouns than ``render``'s."""
+    known = _noun(noun)
+    return [_Row(known, row, view) for row in (known.prepare(rows, view) if known.prepare else rows)]
+
+
 def _format(noun: Noun, rows: list[dict[str, Any]], format: str | None, quiet: bool, view: View) -> str:
     if format == "raw" and noun.raw:
         return noun.raw(rows, view)[quiet]

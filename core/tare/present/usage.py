@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tare.present import durations, sizes, tables
-from tare.present.go_values import json
+from tare.present.go_values import Struct
 from tare.present.listing import Noun, View
 
 TYPE_CHECKING = False
@@ -20,8 +20,8 @@ def render(
 ) -> str:
     """/system/df's JSON, of API 1.52 (an object for each kind) or before (a list for each). Raises Invalid.
 
-    ``verbose`` lists every image, container, volume and cache entry; with a format it is ``{{json .}}`` that is meant.
-    ``now`` (seconds since the epoch) is by default the present.
+    ``verbose`` lists every image, container, volume and cache entry; a template then sees them as ``.Images``,
+    ``.Containers``, ``.Volumes`` and ``.BuildCache``. ``now`` (seconds since the epoch) is by default the present.
     """
     from datetime import UTC
     from time import time
@@ -31,11 +31,12 @@ def render(
     now, tz = now or time(), tz or UTC
     if not verbose:
         return listing.render("df", [dict(usage)], format=format, now=now, tz=tz)
-    kinds = _kinds(usage)
+    listed = {title: entries for title, entries, *_ in _kinds(usage)}
+    listed["Images"] = [row | {"RepoTags": (row.get("RepoTags") or [])[:1]} for row in listed["Images"]]
+    listed["Containers"] = [_own(row) for row in listed["Containers"]]
+    view = View(now, tz, True, False, True)
     if format:
-        return json({title.replace(" ", ""): entries for title, entries, *_ in kinds}) + "\n"
-    listed = {title: entries for title, entries, *_ in kinds}
-    view = View(now, tz, False, False, True)
+        return _templated(listed, format, view)
     images = (
         "table {{.Repository}}\\t{{.Tag}}\\t{{.ID}}\\t{{.CreatedSince}}\\t{{.Size}}\\t{{.SharedSize}}\\t{{.UniqueSize}}\\t"
         "{{.Containers}}"
@@ -48,12 +49,31 @@ def render(
         "Images space usage:\n\n"
         + listing.render("images", listed["Images"], format=images, now=now, tz=tz)
         + "\nContainers space usage:\n\n"
-        + listing.render("containers", [_own(row) for row in listed["Containers"]], format=containers, now=now, tz=tz)
+        + listing.render("containers", listed["Containers"], format=containers, now=now, tz=tz)
         + "\nLocal Volumes space usage:\n\n"
         + tables.align("".join(line + "\n" for line in _volumes(listed["Local Volumes"])))
         + f"\nBuild cache usage: {sizes.human(cache)}\n\n"
         + tables.align("".join(line + "\n" for line in _cache(listed["Build Cache"], view)))
     )
+
+
+def _templated(listed: dict[str, list[Any]], format: str, view: View) -> str:
+    from tare.present import listing
+    from tare.present.template import Template
+
+    every: dict[str, list[Any]] = {
+        "Images": listing.members("images", listed["Images"], view),
+        "Containers": listing.members("containers", listed["Containers"], view),
+        "Volumes": listed["Local Volumes"],
+        "BuildCache": listed["Build Cache"],
+    }
+    seen = Struct("*formatter.diskUsageContext", every, {name: (name, _as_it_is) for name in every})
+    text = "{{json .}}" if format == "json" else format.removeprefix("table").strip(" ").replace("\\t", "\t").replace("\\n", "\n")
+    return Template(text).render(seen) + "\n"
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def _own(row: Row) -> dict[str, Any]:

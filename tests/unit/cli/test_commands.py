@@ -51,7 +51,7 @@ def test_help_names_everything() -> None:
     assert tare().stdout == done.stdout == tare("help").stdout
 
 
-@pytest.mark.parametrize("words", [("run", "--help"), ("container", "run", "--help"), ("help", "run")])
+@pytest.mark.parametrize("words", [("run", "--help"), ("container", "run", "--help"), ("help", "run"), ("-D", "help", "run")])
 def test_help_of_a_command(words: tuple[str, ...]) -> None:
     done = tare(*words)
     assert (done.returncode, done.stderr) == (0, "")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from tare.cli import listings, render
 from tare.cli.flags import Flag
+from tare.cli.inspecting import BAD_TEMPLATE
 from tare.cli.verb import Verb
 from tare.client import system
 from tare.client.client import values
+from tare.errors import Invalid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -24,6 +26,17 @@ FLAGS = (
 def events(options: Options, client: Client) -> int:
     from tare.cli.moments import moment
 
+    format = options.text("format")
+    if format and format != "json":
+        # Told now, and not when the first event comes.
+        from tare.present import events as texts
+        from tare.present.template import Template
+
+        try:
+            Template(format).render(texts.typed({}))
+        except Invalid as error:
+            render.failure(error)
+            return BAD_TEMPLATE
     asked = listings.query(options, ("since", moment(options.text("since"))), ("until", moment(options.text("until"))))
     response = system.events(client, asked).answer()
     if response.media == "text/plain":

@@ -19,10 +19,13 @@ FLAGS = (
 
 
 def system_df(options: Options, client: Client) -> int:
+    from datetime import datetime
+
     from tare.present import usage
 
     found = system.disk_usage(client)
-    render.out(usage.render(found, verbose=options.flag("verbose"), format=options.text("format") or None))
+    zone = datetime.now().astimezone().tzinfo
+    render.out(usage.render(found, verbose=options.flag("verbose"), format=options.text("format") or None, tz=zone))
     return 0
 
 
