@@ -40,6 +40,25 @@ def test_a_daemon_that_cannot_start_says_why(engine: object) -> None:
     assert done.stderr.endswith("  its log is /run/tare/tared.log\n")
 
 
+def test_of_many_at_once_one_starts_it(engine: object) -> None:
+    many = "for n in 1 2 3 4 5 6 7 8; do (tare images -q || echo $n failed) & done; wait; tare version -f '{{.Server.Version}}'"
+    done = newcomer(many)
+    notes = [line for line in done.stderr.splitlines() if line]
+    assert (done.returncode, len(done.stdout.split()), len(notes)) == (0, 1, 1), done
+    assert notes[0].startswith("tare: no daemon at /run/tare/tare.sock, started one (pid ")
+
+
+def test_what_is_in_the_way_is_named(engine: object) -> None:
+    for script, text in (
+        ("touch /var/lib/tare", "the daemon did not start: /var/lib/tare: file exists"),
+        ("mkdir -p /run/tare/tared.log", "the daemon did not start: /run/tare/tared.log: is a directory"),
+        ("mkdir -p /run/tare/tare.sock", "the daemon did not start: hosts: /run/tare/tare.sock exists and is not a socket"),
+        ("mount -o remount,ro /run", "the daemon did not start: /run/tare: read-only file system"),
+    ):
+        done = newcomer(f"{script}; tare ps")
+        assert (done.returncode, done.stderr.splitlines()[0]) == (1, f"tare: {text}")
+
+
 def test_it_may_be_forbidden() -> None:
     done = newcomer("tare ps; test ! -e /run/tare && exit 7", TARE_NO_AUTOSTART="1")
     assert done.returncode == 7

@@ -75,6 +75,21 @@ def test_a_reader_that_goes_ends_us_without_a_word(engine: Daemon) -> None:
     wait_for(lambda: not engine.tare("ps", "-q").stdout or _kill_all(engine), "the container to be gone")
 
 
+def test_output_that_cannot_be_written_is_told(engine: Daemon) -> None:
+    for words, code in ((("ps",), 1), (("--help",), 1), (("run", "--rm", *QUIET, "echo", "hi"), 125)):
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(
+                [str(BIN / "tare"), *words], env=engine.environment(), stdout=full, stderr=subprocess.PIPE, text=True, timeout=60
+            )
+            assert (done.returncode, done.stderr) == (code, "tare: standard output: no space left on device\n")
+            silent = subprocess.run(
+                [str(BIN / "tare"), "ps", "--badflag"], env=engine.environment(), stdout=full, stderr=full, timeout=60
+            )
+            assert silent.returncode == 125
+    done = engine.tare("save", "-o", "/dev/full", "busybox", check=False)
+    assert (done.returncode, done.stderr) == (1, "tare: /dev/full: no space left on device\n")
+
+
 def _kill_all(engine: Daemon) -> bool:
     engine.tare("rm", "-f", *engine.tare("ps", "-aq").stdout.split(), check=False)
     return False

@@ -28,9 +28,17 @@ def _pieces(fd: int) -> Iterator[bytes]:
 
 
 def write(path: str, pieces: Iterable[bytes]) -> None:
-    """Write a file that is there whole or not at all: under another name first, then renamed."""
+    """Write a file that is there whole or not at all: under another name first, then renamed. Raises Invalid, and OSError
+    with the name as typed."""
     if os.path.isdir(path):
         raise Invalid(f"{path} is a directory: name a file", subject=path)
+    try:
+        _write(path, pieces)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, path) from None
+
+
+def _write(path: str, pieces: Iterable[bytes]) -> None:
     if os.path.exists(path) and not os.path.isfile(path):
         with open(path, "wb", buffering=0) as file:
             for piece in pieces:

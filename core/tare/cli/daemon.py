@@ -7,8 +7,12 @@ import os
 import sys
 
 from tare.cli import render
-from tare.client.connection import Unreachable
 from tare.errors import Denied, Unavailable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from tare.client.address import Address
+    from tare.client.connection import Unreachable
 
 LOG = "/run/tare/tared.log"
 PATIENCE = 60
@@ -25,11 +29,41 @@ def start(error: Unreachable) -> bool:
     if os.environ.get("TARE_NO_AUTOSTART", "") not in ("", "0"):
         cure = "start it with `tared`; TARE_NO_AUTOSTART forbids me to"
         raise Unavailable(f"no daemon runs at {error.address.path}", hint=cure)
-    os.makedirs(os.path.dirname(LOG), mode=0o711, exist_ok=True)
+    import fcntl
+
+    try:
+        os.makedirs(os.path.dirname(LOG), mode=0o711, exist_ok=True)
+        log = os.open(LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o640)
+    except OSError as failure:
+        raise Unavailable(f"the daemon did not start: {failure.filename}: {(failure.strerror or '').lower()}") from None
+    try:
+        # Of several commands on a fresh machine one starts the daemon; the others wait here and find it.
+        fcntl.flock(log, fcntl.LOCK_EX)
+        if not _serves(error.address):
+            pid = _spawn()
+            render.note(f"tare: no daemon at {error.address.path}, started one (pid {pid}; log {LOG})")
+    finally:
+        os.close(log)
+    return True
+
+
+def _serves(address: Address) -> bool:
+    from tare.client.connection import Connection, Unreachable
+
+    try:
+        Connection(address).close()
+    except Unreachable:
+        return False
+    return True
+
+
+def _spawn() -> int:
+    """The new daemon's process id, once it serves. Raises Unavailable with what it said."""
     ours, theirs = os.pipe()
     os.set_inheritable(theirs, True)
     command = [sys.executable, "-I", "-m", "tare.daemon.main", "--ready-fd", str(theirs)]
     null = (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0)
+    # Opened anew: the lock on ours is not to live as long as the daemon.
     log = (os.POSIX_SPAWN_OPEN, 1, LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o640)
     actions = [null, log, (os.POSIX_SPAWN_DUP2, 1, 2), (os.POSIX_SPAWN_CLOSE, ours)]
     pid = os.posix_spawn(command[0], command, dict(os.environ), file_actions=actions, setsid=True)
@@ -39,8 +73,7 @@ def start(error: Unreachable) -> bool:
     if word != b"\n":
         said = word.decode("utf-8", "replace").strip() or "it ended without a word"
         raise Unavailable(f"the daemon did not start: {said}", hint=f"its log is {LOG}")
-    render.note(f"tare: no daemon at {error.address.path}, started one (pid {pid}; log {LOG})")
-    return True
+    return pid
 
 
 def explain(error: Unreachable) -> None:

@@ -33,6 +33,10 @@ def main() -> None:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         posix.kill(posix.getpid(), signal.SIGINT)
         status = 130
+    except OSError as error:
+        # Help that cannot be written; what commands meet is told in perform.
+        _tell(error)
+        status = 1
     posix._exit(status)
 
 
@@ -71,14 +75,18 @@ def perform(verb: Verb, options: Options, globals_: Options) -> int:
         render.failure(error)
         return verb.failure
     except OSError as error:
-        name = f"{error.filename}: " if error.filename else ""
-        render.note(f"tare: {name}{(error.strerror or str(error)).lower()}")
+        _tell(error)
         return verb.failure
     except Exception as error:
         if globals_.flag("debug"):
             raise
         render.note(f"tare: this is a defect in tare: {type(error).__name__}: {error} (tare --debug shows where)")
         return verb.failure
+
+
+def _tell(error: OSError) -> None:
+    name = f"{error.filename}: " if error.filename else ""
+    render.note(f"tare: {name}{(error.strerror or str(error)).lower()}")
 
 
 def client_of(globals_: Options) -> Client:

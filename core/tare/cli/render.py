@@ -17,8 +17,11 @@ def line(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """A line on standard error that is no error."""
-    raw(2, text.encode("utf-8", "surrogateescape") + b"\n")
+    """A line on standard error that is no error. Where that cannot be written there is nobody to tell."""
+    try:
+        raw(2, text.encode("utf-8", "surrogateescape") + b"\n")
+    except OSError:
+        return
 
 
 def failure(error: TareError) -> None:
@@ -30,7 +33,8 @@ def failure(error: TareError) -> None:
 
 
 def raw(fd: int, data: bytes | memoryview) -> None:
-    """Write bytes to a descriptor that may take them in pieces, or be a terminal that is not blocking."""
+    """Write bytes to a descriptor that may take them in pieces, or be a terminal that is not blocking. Raises OSError with
+    the stream's name."""
     view = memoryview(data)
     while view:
         try:
@@ -39,3 +43,5 @@ def raw(fd: int, data: bytes | memoryview) -> None:
             import select
 
             select.select([], [fd], [])
+        except OSError as error:
+            raise OSError(error.errno, error.strerror, "standard output" if fd == 1 else None) from None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import os
 import resource
 import signal
@@ -45,6 +46,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"tared: {error}", file=sys.stderr)
         starter.failed(str(error))
         return 1
+    except OSError as error:
+        name = f"{error.filename}: " if error.filename else ""
+        text = f"{name}{(error.strerror or str(error)).lower()}"
+        logging.getLogger("tare.daemon").exception("cannot go on")
+        print(f"tared: {text}", file=sys.stderr)
+        starter.failed(text)
+        return 1
+    except Exception as error:
+        starter.failed(f"this is a defect in tare: {type(error).__name__}: {error}")
+        raise
 
 
 def usage() -> str:
@@ -76,13 +87,13 @@ def _validate(line: CommandLine) -> int:
 
 def _run(line: CommandLine, starter: Starter) -> int:
     from tare.config import load
-    from tare.daemon import logging
+    from tare.daemon.logging import set_up
     from tare.daemon.serve import serve
 
     if os.geteuid() != 0:
         raise Denied("tared needs root: it creates namespaces and networks", hint="sudo tared")
     first = load.load(line.config_file, line.values, os.environ)
-    logging.set_up("debug" if first.log.debug else first.log.level, first.log.format)
+    set_up("debug" if first.log.debug else first.log.level, first.log.format)
     settings, plugins = _settings(line)
     os.umask(0o022)
     _soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
