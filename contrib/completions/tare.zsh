@@ -19,10 +19,10 @@ _tare() {
     "") words="attach config container create events exec history image images import info inspect kill load logs network pause plugin port ps rename restart rm rmi run save start stop system tag top unpause version wait"; flags="--host --debug --version -H -D -v" ;;
     container) words="attach create exec inspect kill list logs ls pause port prune ps remove rename restart rm run start stop top unpause wait" ;;
     image) words="history import inspect list load ls prune remove rm save tag" ;;
-    network) words="inspect list ls" ;;
+    network) words="inspect list ls prune" ;;
     plugin) words="inspect list ls" ;;
     config) words="import show" ;;
-    system) words="df events info" ;;
+    system) words="df events info prune" ;;
     "attach") flags="--detach-keys --no-stdin --sig-proxy"; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;
     "config import") flags=""; names="" ;;
     "config show") flags="--format -f"; names="" ;;
@@ -73,6 +73,7 @@ _tare() {
     "network inspect") flags="--format --verbose -f -v"; names="env TARE_NO_AUTOSTART=1 tare network ls --format '{{.Name}}'" ;;
     "network list") flags="--filter --format --no-trunc --quiet -f -q"; names="" ;;
     "network ls") flags="--filter --format --no-trunc --quiet -f -q"; names="" ;;
+    "network prune") flags="--filter --force -f"; names="" ;;
     "pause") flags=""; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;
     "plugin inspect") flags="--format -f"; names="" ;;
     "plugin list") flags="--format --no-trunc --quiet -q"; names="" ;;
@@ -90,6 +91,7 @@ _tare() {
     "system df") flags="--format --verbose -v"; names="" ;;
     "system events") flags="--filter --format --since --until -f"; names="" ;;
     "system info") flags="--format -f"; names="" ;;
+    "system prune") flags="--all --filter --force -a -f"; names="" ;;
     "tag") flags=""; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "top") flags=""; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;
     "unpause") flags=""; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;

@@ -165,6 +165,32 @@ def test_pruned_images_are_listed_as_docker_lists_them(engine: Daemon, busybox_t
     assert "\n\nTotal reclaimed space: " in done.stdout
 
 
+def test_prune_asks_first_and_names_what_goes(engine: Daemon, busybox_tar: Path) -> None:
+    over = engine.tare("create", "-l", "gone=yes", *NONE, "busybox", "true").stdout.strip()
+    other = engine.tare("create", *NONE, "busybox", "true").stdout.strip()
+    dangling = engine.tare("import", "-m", "pruned by system prune", str(busybox_tar)).stdout.strip()
+    try:
+        for client in (engine.tare, engine.docker):
+            done = client("network", "prune", input="n\n", check=False)
+            assert done.stdout == (
+                "WARNING! This will remove all custom networks not used by at least one container.\n"
+                "Are you sure you want to continue? [y/N] "
+            )
+            assert client("network", "prune", "-f").stdout == ""
+            assert client("network", "prune", "-f", "--filter", "colour=red", check=False).returncode == 1
+        asked = engine.tare("system", "prune", "--filter", "label=gone", input="no\n")
+        assert asked.stdout.startswith("WARNING! This will remove:\n  - all stopped containers\n")
+        assert "\n  Items to be pruned will be filtered with:\n  - label=gone\n\nAre you sure" in asked.stdout
+        assert engine.tare("ps", "-aq", "--no-trunc").stdout.split() == [other, over]
+        done = engine.tare("system", "prune", "--filter", "label=gone", input="y\n")
+        assert done.stdout.partition("[y/N] ")[2].startswith(f"Deleted Containers:\n{over}\n\nTotal reclaimed space: ")
+        done = engine.tare("system", "prune", "-f")
+        assert done.stdout.startswith(f"Deleted Containers:\n{other}\n\nDeleted Images:\ndeleted: {dangling}\n\nTotal")
+        assert engine.tare("images", "-q", "busybox").stdout
+    finally:
+        engine.tare("rm", "-f", over, other)
+
+
 @pytest.mark.parametrize("client", ["tare", "docker"])
 def test_the_id_of_what_did_not_start_is_printed(engine: Daemon, client: str) -> None:
     done = getattr(engine, client)("run", "-d", *NONE, "busybox", "nosuchcommand", check=False)

@@ -42,10 +42,10 @@ GROUPS: dict[str, dict[str, str]] = {
         "history": "history", "import": "import_archive", "inspect": "image_inspect", "load": "load", "ls": "images",
         "list": "images", "prune": "image_prune", "rm": "rmi", "remove": "rmi", "save": "save", "tag": "tag",
     },
-    "network": {"ls": "network_ls", "list": "network_ls", "inspect": "network_inspect"},
+    "network": {"ls": "network_ls", "list": "network_ls", "inspect": "network_inspect", "prune": "network_prune"},
     "plugin": {"ls": "plugin_ls", "list": "plugin_ls", "inspect": "plugin_inspect"},
     "config": {"show": "config_show", "import": "config_import"},
-    "system": {"info": "info", "events": "events", "df": "system_df"},
+    "system": {"info": "info", "events": "events", "df": "system_df", "prune": "system_prune"},
 }  # fmt: skip
 
 GROUP_SUMMARIES = {
@@ -69,7 +69,6 @@ NOT_YET: dict[str, str] = {
     "image push": "`tare save` writes an archive that other tools can push",
     "container commit": "", "container cp": "", "container diff": "", "container export": "", "container stats": "",
     "container update": "", "network create": "", "network connect": "", "network disconnect": "", "network rm": "",
-    "network prune": "", "system prune": "use `tare container prune` and `tare image prune`",
     **{
         f"plugin {name}": "tare's plugins are Python packages: install one with pip, then `tare plugin ls`"
         for name in ("create", "disable", "enable", "install", "push", "rm", "remove", "set", "upgrade")

@@ -48,6 +48,12 @@ def network(client: Client, ref: str, *, verbose: bool = False) -> dict[str, Any
     return found
 
 
+def prune_networks(client: Client, filters: str) -> list[str]:
+    """The names of the networks that went; ``filters`` is JSON text or nothing."""
+    pruned: dict[str, Any] = client.ask("POST", "/networks/prune", (("filters", filters),))
+    return list(pruned["NetworksDeleted"] or ())
+
+
 def plugins(client: Client, query: Query) -> Call:
     """Every plugin that tare found, with its state and the reason for it."""
     return client.begin("GET", "/tare/v1/plugins", query, headers=TEXT_OR_JSON)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.cli import listings, pruning, render
+from tare.cli import listings, pruning
 from tare.cli.verb import Verb
 from tare.client import containers
 
@@ -16,8 +16,7 @@ def container_prune(options: Options, client: Client) -> int:
     if not pruning.agreed(options, "This will remove all stopped containers."):
         return 0
     pruned = containers.prune(client, listings.filters(options.many("filter")))
-    if pruned["ContainersDeleted"]:
-        render.line("\n".join(["Deleted Containers:", *pruned["ContainersDeleted"], ""]))
+    pruning.gone("Containers", pruned["ContainersDeleted"] or ())
     pruning.reclaimed(pruned["SpaceReclaimed"])
     return 0
 

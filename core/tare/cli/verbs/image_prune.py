@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.cli import listings, pruning, render
+from tare.cli import listings, pruning
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import images
@@ -17,17 +17,11 @@ FLAGS = (Flag("all", "a", "bool", "Remove every image that no container uses"), 
 
 def image_prune(options: Options, client: Client) -> int:
     everything = options.flag("all")
-    what = "images without at least one container associated to them" if everything else "dangling images"
-    if not pruning.agreed(options, f"This will remove all {what}."):
+    if not pruning.agreed(options, f"This will remove all {pruning.images_meant(everything=everything)}."):
         return 0
-    words = [*options.many("filter"), f"dangling={'false' if everything else 'true'}"]
+    words = pruning.images_filter(options.many("filter"), everything=everything)
     pruned = images.prune(client, listings.filters(words))
-    if pruned["ImagesDeleted"]:
-        render.line("Deleted Images:")
-        for entry in pruned["ImagesDeleted"]:
-            for what, name in entry.items():
-                render.line(f"{what.lower()}: {name}")
-        render.line("")
+    pruning.images_gone(pruned["ImagesDeleted"])
     pruning.reclaimed(pruned["SpaceReclaimed"])
     return 0
 
