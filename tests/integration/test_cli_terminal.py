@@ -130,6 +130,8 @@ def test_leaving_and_coming_back(engine: Daemon, terminals: list[Terminal], flag
     assert engine.tare("ps", "--format", "{{.Names}}").stdout == "stays\n"
     again = Terminal(engine, "attach", *flags, "stays")
     terminals.append(again)
+    # Before anything is typed: it has been told of two sizes, and shows its prompt again.
+    again.see("/tmp # ")
     again.type("pwd\n")
     again.see("/tmp\r\n")
     again.type("exit 5\n")

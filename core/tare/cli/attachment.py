@@ -21,14 +21,21 @@ FORBIDDEN = ("permission denied", "is a directory", "exec format error")
 
 
 class Attachment:
-    """One attachment: ``open`` asks for the streams, ``start`` or ``wait`` for the exit code, ``follow`` stays to the end."""
+    """One attachment: ``open`` asks for the streams, ``start`` or ``wait`` for the exit code, ``follow`` stays to the end.
 
-    def __init__(self, client: Client, ref: str, *, tty: bool, wanted: frozenset[str], keys: str = "") -> None:
+    ``redraw`` is for a terminal whose contents somebody else has seen: its size is changed and changed back, upon which
+    shells and editors show their line or their screen again (so does Docker's client).
+    """
+
+    def __init__(
+        self, client: Client, ref: str, *, tty: bool, wanted: frozenset[str], keys: str = "", redraw: bool = False
+    ) -> None:
         self.client = client
         self.ref = ref
         self.tty = tty
         self.wanted = wanted
         self.keys_text = keys
+        self.redraw = redraw
         self.keys = _detach_keys(keys) if tty or keys else b""
         self.stream: Call | None = None
         self.exit: Call | None = None
@@ -86,7 +93,13 @@ class Attachment:
         from tare.cli import terminal
 
         aside = self.client.another()
-        terminal.follow_size(lambda rows, columns: containers.resize(aside, self.ref, rows, columns))
+
+        def resize(rows: int, columns: int) -> None:
+            containers.resize(aside, self.ref, rows, columns)
+
+        if self.redraw:
+            terminal.tell_size(lambda rows, columns: resize(rows + 1, columns + 1))
+        terminal.follow_size(resize)
         output = streams.Output(framed=False)
         if "stdin" not in self.wanted:
             return streams.attend(stream.connection, output)

@@ -54,20 +54,22 @@ def _leave(number: int, _frame: object) -> None:
     raise SystemExit(128 + number)
 
 
-def follow_size(resize: Callable[[int, int], None]) -> None:
-    """Tell the size of our terminal now and whenever it changes. A container that has just ended is no error."""
+def tell_size(resize: Callable[[int, int], None]) -> None:
+    """Tell the size of our terminal, if we have one. A container that has just ended is no error."""
     from tare.errors import TareError
 
-    def tell(_number: int, _frame: object) -> None:
-        rows, columns = size()
-        if rows and columns:
-            try:
-                resize(rows, columns)
-            except TareError:
-                return
+    rows, columns = size()
+    if rows and columns:
+        try:
+            resize(rows, columns)
+        except TareError:
+            return
 
-    signal.signal(signal.SIGWINCH, tell)
-    tell(0, None)
+
+def follow_size(resize: Callable[[int, int], None]) -> None:
+    """Tell the size of our terminal now and whenever it changes."""
+    signal.signal(signal.SIGWINCH, lambda _number, _frame: tell_size(resize))
+    tell_size(resize)
 
 
 def detach_keys(text: str) -> bytes:

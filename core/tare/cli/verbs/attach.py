@@ -31,7 +31,8 @@ def attach(options: Options, client: Client) -> int:
         raise Conflict("You cannot attach to a paused container, unpause it first", subject=ref)
     takes_input = config["OpenStdin"] and not options.flag("no-stdin")
     wanted = BOTH_OUTPUTS | {"stdin"} if takes_input else BOTH_OUTPUTS
-    attachment = Attachment(client, found["Id"], tty=config["Tty"], wanted=wanted, keys=options.text("detach-keys"))
+    tty, keys = config["Tty"], options.text("detach-keys")
+    attachment = Attachment(client, found["Id"], tty=tty, wanted=wanted, keys=keys, redraw=True)
     attachment.check()
     if options.flag("sig-proxy", True):
         attachment.proxy_signals()
