@@ -41,6 +41,7 @@ RUNS: list[tuple[list[str], int, str]] = [
     (["--mount", "words", "busybox", "true"], 125, "must be a key=value pair"),
     (["--tmpfs", "relative", "busybox", "true"], 125, "must be an absolute path"),
     (["--tmpfs", "/x:size=words", "busybox", "true"], 125, "/x"),
+    (["--isolation", "hyperv", "busybox", "true"], 125, "--isolation"),
     (["--env-file", "/no/such", "busybox", "true"], 125, "/no/such"),
     (["--env-file", "/etc", "busybox", "true"], 125, "is a directory"),
     (["-e", "=x", "busybox", "true"], 125, "invalid environment variable: =x"),

@@ -107,6 +107,7 @@ REFUSED: dict[str, list[str]] = {
     "net-alias": ["words"],
     "oom-kill-disable": [],
     "restart": ["always"],
+    "isolation": ["hyperv"],
     "storage-opt": ["size=1G"],
     "use-api-socket": [],
     "userns": ["words"],

@@ -68,7 +68,8 @@ NOT_YET: dict[str, str] = {
     "manifest": "", "image build": LOAD, "image pull": LOAD,
     "image push": "`tare save` writes an archive that other tools can push",
     "container commit": "", "container cp": "", "container diff": "", "container export": "", "container stats": "",
-    "container update": "", "network create": "", "network connect": "", "network disconnect": "", "network rm": "",
+    "container update": "", "network create": "", "network connect": "", "network disconnect": "",
+    "network rm": "", "network remove": "",
     **{
         f"plugin {name}": "tare's plugins are Python packages: install one with pip, then `tare plugin ls`"
         for name in ("create", "disable", "enable", "install", "push", "rm", "remove", "set", "upgrade")

@@ -140,6 +140,18 @@ def test_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     ]  # fmt: skip
 
 
+def test_only_newlines_divide_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "env"
+    file.write_bytes("A=1\u20282\x0c3\r\nB=4\x85\n".encode())
+    assert body("--env-file", str(file), "busybox")["Env"] == ["A=1\u20282\x0c3", "B=4\x85"]
+
+
+@pytest.mark.parametrize("label", ["", "=x"])
+def test_a_label_has_a_name(label: str) -> None:
+    with pytest.raises(Invalid, match="empty name"):
+        body("-l", label, "busybox")
+
+
 def test_a_seccomp_profile_travels_by_content(tmp_path: Path) -> None:
     file = tmp_path / "profile.json"
     file.write_text('{\n "defaultAction": "SCMP_ACT_ALLOW"\n}')

@@ -36,6 +36,7 @@ HOST = (
     ("group-add", "GroupAdd"),
     ("init", "Init"),
     ("ipc", "IpcMode"),
+    ("isolation", "Isolation"),
     ("link", "Links"),
     ("oom-score-adj", "OomScoreAdj"),
     ("pid", "PidMode"),

@@ -24,6 +24,9 @@ def _with_value(word: str) -> str:
 
 
 def labels(given: list[str], files: list[str]) -> dict[str, str]:
+    for word in given:
+        if not word or word.startswith("="):
+            raise Invalid(f"invalid label {word!r}: empty name", subject=word, hint="write NAME=value")
     return pairs([word for path in files for word in _lines(path, "label file")] + given)
 
 
@@ -46,8 +49,9 @@ def _lines(path: str, what: str) -> list[str]:
     except OSError as error:
         raise Invalid(f"cannot read {what} {path}: {(error.strerror or '').lower()}", subject=path) from None
     words = []
-    for number, line in enumerate(text.splitlines(), 1):
-        line = line.lstrip()
+    # Not splitlines: a value may hold what Unicode calls the end of a line.
+    for number, line in enumerate(text.split("\n"), 1):
+        line = line.removesuffix("\r").lstrip()
         if not line or line.startswith("#"):
             continue
         name = line.partition("=")[0]

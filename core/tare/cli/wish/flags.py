@@ -52,6 +52,7 @@ CREATE = (
     Flag("ip", "", "string", "IPv4 address (172.30.100.104)"),
     Flag("ip6", "", "string", "IPv6 address (2001:db8::33)"),
     Flag("ipc", "", "string", "IPC namespace to use"),
+    Flag("isolation", "", "string", "Isolation technology (default)", hidden=True),
     Flag("kernel-memory", "", "bytes", "Kernel memory limit", hidden=True),
     Flag("label", "l", "list", "Set a label"),
     Flag("label-file", "", "list", "Read labels from a file"),
