@@ -11,10 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from tare.api.shapes.host import architecture
+
 from .conftest import BIN, Daemon, docker_binary
 
 COMPLETION = Path(__file__).parents[2] / "contrib/completions/tare.bash"
 NONE = ("--network", "none")
+MACHINE = architecture()
 
 
 @pytest.fixture
@@ -73,6 +76,30 @@ def test_a_tag_that_is_empty_is_no_tag(engine: Daemon) -> None:
         done = client("tag", "busybox", "twice:", check=False)
         assert (done.returncode, "invalid reference format" in done.stderr) == (1, True)
     assert engine.tare("images", "-q", "twice").stdout == ""
+
+
+def test_a_platform_is_what_is_meant_or_an_error(engine: Daemon, busybox_tar: Path, tmp_path: Path) -> None:
+    engine.tare("import", "--platform", "linux/s390x", str(busybox_tar), "foreign")
+    archive = tmp_path / "x.tar"
+    try:
+        for client in (engine.tare, engine.docker):
+            flag = ("--platform", "linux/s390x")
+            for words in (("history",), ("image", "inspect"), ("save", "-o", str(archive)), ("rmi",)):
+                if client == engine.docker and "Version 20.10" in client("version").stdout:
+                    break
+                done = client(*words, *flag, "busybox", check=False)
+                assert (done.returncode, "does not provide the specified platform" in done.stderr) == (1, True), done
+                assert client(*words, "--platform", "linux/s390x", "foreign").stderr == ""
+                engine.tare("import", "--platform", "linux/s390x", str(busybox_tar), "foreign")
+            done = client("create", *flag, "busybox", "true", check=False)
+            assert (done.returncode, "cannot run containers for linux/s390x" in done.stderr) == (1, True)
+        assert engine.tare("create", "--platform", "linux", "foreign", "true").returncode == 0
+        done = engine.tare("run", "--rm", *NONE, "--platform", f"linux/{MACHINE}", "foreign", "true", check=False)
+        assert (done.returncode, "(linux/" in done.stderr) == (125, True)
+    finally:
+        engine.tare("rm", *engine.tare("ps", "-aq").stdout.split())
+        engine.tare("rmi", "foreign")
+        engine.tare("image", "prune", "-f")
 
 
 def test_version_has_the_members_of_dockers(engine: Daemon) -> None:

@@ -12,8 +12,8 @@ from tare.api.call import Call
 from tare.api.router import Route
 from tare.api.routes.filtering import CONTAINER_FILTERS, Selection
 from tare.api.shapes import containers as shapes
+from tare.api.shapes import platforms
 from tare.api.shapes.create import container_config
-from tare.api.shapes.host import GO_NAMES, architecture
 from tare.api.shapes.times import instant, with_nanoseconds
 from tare.containers.container import Container
 from tare.engine.values import Exit, LogRecord
@@ -71,17 +71,10 @@ async def create(call: Call) -> Answer:
     wanted = call.text("platform")
     config = container_config(await call.json())
     if wanted:
-        _check_platform(wanted)
+        platforms.check_host(wanted)
+        platforms.check_image(call.engine.image(config.image), [wanted], config.image)
     id, warnings = await call.engine.create(config, call.text("name"))
     return as_json({"Id": id, "Warnings": list(warnings)}, 201)
-
-
-def _check_platform(wanted: str) -> None:
-    system, _, machine = wanted.lower().partition("/")
-    machine = machine.partition("/")[0]
-    here = architecture()
-    if system != "linux" or (machine and GO_NAMES.get(machine, machine) != here):
-        raise Invalid(f"cannot run containers for {wanted}: this host is linux/{here}", subject=wanted)
 
 
 async def inspect(call: Call) -> Answer:

@@ -18,7 +18,9 @@ from tare.api.router import Route
 from tare.api.routes.filtering import IMAGE_FILTERS
 from tare.api.routes.filtering import images as filtered
 from tare.api.shapes import images as shapes
+from tare.api.shapes import platforms
 from tare.errors import Invalid, TareError, Unsupported
+from tare.model.image import Image
 
 PRUNE_FILTERS = frozenset(("dangling", "label", "label!", "until"))
 DOWNLOAD_SECONDS = 60
@@ -37,13 +39,21 @@ async def list_images(call: Call) -> Answer:
     return tables.listed(call, "images", rows)
 
 
+def _named(call: Call, query: str = "platform") -> Image:
+    """The image in the path, of the platform that the query asks for. Raises NotFound, Invalid."""
+    name = call.parameters["name"]
+    image = call.engine.image(name)
+    platforms.check_image(image, call.every(query), name)
+    return image
+
+
 async def inspect(call: Call) -> Answer:
-    image = call.engine.image(call.parameters["name"])
+    image = _named(call)
     return as_json(shapes.inspect(image, call.engine.default_storage, call.version))
 
 
 async def history(call: Call) -> Answer:
-    image = call.engine.image(call.parameters["name"])
+    image = _named(call)
     return tables.listed(call, "history", shapes.history(image))
 
 
@@ -57,6 +67,8 @@ async def tag(call: Call) -> Answer:
 
 async def delete(call: Call) -> Answer:
     name = call.parameters["name"]
+    if call.every("platforms"):
+        _named(call, "platforms")
     gone = await call.engine.remove_image(name, force=call.flag("force"), prune=not call.flag("noprune"))
     return as_json([{kind.capitalize(): what} for kind, what in gone])
 
@@ -67,6 +79,7 @@ async def prune(call: Call) -> Answer:
 
 
 async def load(call: Call) -> Stream:
+    platforms.check_load(call.every("platform"))
     archive = await call.spool()
     return Stream(_loading(call, archive), "application/json")
 
@@ -97,6 +110,7 @@ async def _loading(call: Call, archive: BinaryIO) -> AsyncIterator[bytes]:
 
 
 async def save_one(call: Call) -> Stream:
+    _named(call)
     return Stream(await call.engine.save([call.parameters["name"]]), "application/x-tar")
 
 
@@ -104,6 +118,8 @@ async def save_many(call: Call) -> Stream:
     names = [name for entry in call.every("names") for name in entry.split(",") if name]
     if not names:
         raise Invalid("save: no image was named", subject="names")
+    for name in names:
+        platforms.check_image(call.engine.image(name), call.every("platform"), name)
     return Stream(await call.engine.save(names), "application/x-tar")
 
 
