@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from tare.containers.container import Container
 from tare.engine.persist import publish
 from tare.engine.roster import Handle
-from tare.errors import Conflict
+from tare.errors import Conflict, NotFound
 from tare.images.unpacking import DriverSpec
 from tare.model.image import Image
 
@@ -58,14 +59,16 @@ async def unpack(engine: Engine, image: Image, storage: Handle) -> str | None:
 
 async def drop_layers(engine: Engine) -> None:
     """Remove from every driver the layers that no image has any more, children first."""
-    kept = {layer_id(layer.chain_id) for image in engine.store.images() for layer in image.layers}
-    alive = {c.id for c in engine.containers()}
     for handle in engine.roster.opened("storage"):
-        stale = [id for id in await handle.call("list") if id not in kept and id not in alive]
+        listed = await handle.call("list")
+        alive = {c.id for c in engine.containers()}
+        stale = [id for id in listed if id not in alive and id not in _needed(engine)]
         paths: list[str] = []
         while stale:
             left: list[str] = []
             for id in stale:
+                if id in _needed(engine):  # since a moment ago: somebody loads the image again
+                    continue
                 try:
                     paths += await handle.call("remove", id)
                     engine.layers.get(handle.name, set()).discard(id)
@@ -82,41 +85,34 @@ async def drop_layers(engine: Engine) -> None:
             engine.supervision.tell("clean", {"paths": paths})
 
 
+def _needed(engine: Engine) -> set[str]:
+    return {layer_id(layer.chain_id) for image in engine.store.images() for layer in image.layers}
+
+
 async def tag(engine: Engine, ref: str, target: str) -> None:
-    image = engine.store.image(ref)
-    await asyncio.to_thread(engine.store.tag, ref, target)
+    image, _ = engine.store.known(ref)
+    await asyncio.to_thread(engine.store.tag, image.id, target)
     publish(engine, "image", "tag", image.id, {"name": target})
 
 
 async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[tuple[str, str]]:
-    """Untag, and delete when nothing refers to the image any more. Raises Conflict while containers use it."""
-    image = engine.store.image(ref)
-    by_id = ref in image.id or image.id.removeprefix("sha256:").startswith(ref)
+    """Untag, and delete when nothing refers to the image any more. Raises Conflict while containers use it; with ``force``
+    stopped ones lose their image and go on with what they have of it."""
+    image, name = engine.store.known(ref)
     using = users(engine, image.id)
-    last = by_id or len(image.tags) <= 1
     running = [c for c in using if c.running]
-    if by_id and running:
+    last = not name or len(image.tags) <= 1
+    if not name:
+        _refuse_by_id(image, ref, using, running, force)
+    elif last and using and not force:
         raise Conflict(
-            f"conflict: unable to delete {short(image)} (cannot be forced) - "
-            f"image is being used by running container {running[0].id[:12]}",
-            subject=ref,
-        )
-    if last and using and not force:
-        word = "delete" if by_id else "remove repository reference"
-        subject = short(image) if by_id else f'"{ref}"'
-        raise Conflict(
-            f"conflict: unable to {word} {subject} (must force) - "
+            f'conflict: unable to remove repository reference "{ref}" (must force) - '
             f"container {using[0].id[:12]} is using its referenced image {short(image)}",
-            subject=ref,
-        )
-    if by_id and len(image.tags) > 1 and not force:
-        raise Conflict(
-            f"conflict: unable to delete {short(image)} (must be forced) - image is referenced in multiple repositories",
             subject=ref,
         )
     await engine.plugins.before("tare_before_image_remove", image=image, reference=ref)
     done: list[tuple[str, str]] = await asyncio.to_thread(
-        engine.store.remove, ref, force=force, keep=bool(using) or (not prune and not last)
+        engine.store.remove, ref, force=force, keep=bool(running) or (not prune and not last)
     )
     for what, name in done:
         publish(engine, "image", "untag" if what == "untagged" else "delete", image.id, {"name": name})
@@ -126,6 +122,22 @@ async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[
             "tare_after_image_remove", id=image.id, references=[name for what, name in done if what == "untagged"]
         )
     return done
+
+
+def _refuse_by_id(image: Image, ref: str, using: list[Container], running: list[Container], force: bool) -> None:
+    """Raise Conflict where Docker does (moby daemon/images/image_delete.go, checkImageDeleteConflict)."""
+    conflict = f"conflict: unable to delete {short(image)}"
+    if running:
+        reason = f"(cannot be forced) - image is being used by running container {running[0].id[:12]}"
+    elif force:
+        return
+    elif len(image.tags) > 1:
+        reason = "(must be forced) - image is referenced in multiple repositories"
+    elif using:
+        reason = f"(must be forced) - image is being used by stopped container {using[0].id[:12]}"
+    else:
+        return
+    raise Conflict(f"{conflict} {reason}", subject=ref)
 
 
 def short(image: Image) -> str:
@@ -142,7 +154,8 @@ async def load(engine: Engine, archive: BinaryIO, progress: Callable[[str], None
     refs: list[str] = await asyncio.to_thread(engine.store.load, archive, line)
     await asyncio.sleep(0)
     for ref in refs:
-        added(engine, engine.store.image(ref), ref, "load")
+        with contextlib.suppress(NotFound):  # somebody may have removed it since
+            added(engine, engine.store.image(ref), ref, "load")
     return refs
 
 

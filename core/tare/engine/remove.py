@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tare.containers.registry import Entry, Waiter
 from tare.containers.states import move
-from tare.engine import kill, networks, wait
+from tare.engine import kill, networks, pictures, wait
 from tare.engine.persist import announce
 from tare.errors import Conflict, TareError, Unsupported
 
@@ -91,4 +91,9 @@ async def take_away(engine: Engine, entry: Entry) -> None:
     engine.registry.drop(container.id)
     wait.notify(entry, "removed", container.state.exit_code)
     announce(engine, container, "destroy")
+    if not engine.store.has(container.image_id):
+        try:
+            await pictures.drop_layers(engine)
+        except TareError as error:
+            log.warning("the layers of %s, whose image is gone: %s", container.name, error)
     engine.plugins.after("tare_after_container_remove", id=container.id, name=container.name)

@@ -11,21 +11,30 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
+import logging
 import os
 import re
 import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import FileIO
 from pathlib import Path
 
 from tare.errors import Internal, Invalid
 from tare.linux.filesystems import sync
 
+log = logging.getLogger(__name__)
+
+LOAD_AGAIN = "load the image again"
 DOCUMENT_MAX = 8 << 20
 """Longest manifest, index or configuration that is read, in bytes."""
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+def damaged(digest: str) -> Internal:
+    return Internal(f"the content store holds a damaged {digest}", subject=digest, hint=LOAD_AGAIN)
 
 
 def digest_of(content: bytes) -> str:
@@ -66,24 +75,33 @@ class Blobs:
 
     def read(self, digest: str) -> bytes:
         """A small blob, verified. Raises Internal when it is missing or damaged."""
-        try:
-            with open(self.path(digest), "rb") as file:
-                content = file.read(DOCUMENT_MAX)
-        except FileNotFoundError:
-            raise Internal(f"the content store has lost {digest}", subject=digest, hint="load the image again") from None
+        with self.open(digest) as file:
+            content = file.read(DOCUMENT_MAX)
         if digest_of(content) != digest:
-            raise Internal(f"the content store holds a damaged {digest}", subject=digest, hint="load the image again")
+            raise damaged(digest)
         return content
 
-    def write(self, content: bytes) -> str:
-        """Keep a small blob, durably. Returns its digest."""
+    def open(self, digest: str) -> FileIO:
+        """A blob for reading, not verified. Raises Internal when it is missing."""
+        try:
+            return FileIO(self.path(digest))
+        except FileNotFoundError:
+            raise Internal(f"the content store has lost {digest}", subject=digest, hint=LOAD_AGAIN) from None
+        except OSError as error:
+            reason = f"the content store cannot read {digest}: {error.strerror}"
+            raise Internal(reason, subject=digest, hint=LOAD_AGAIN) from None
+
+    def write(self, content: bytes) -> None:
+        """Keep a small blob, durably; a damaged one is replaced."""
         digest = digest_of(content)
-        if not self.has(digest):
+        try:
+            self.read(digest)
+        except Internal:
             write_whole(self.path(digest), content)
-        return digest
 
     def adopt(self, session: str, digests: Iterable[str]) -> None:
-        """Move what a worker has written (and synced) to its place. Raises Internal when something is in neither."""
+        """Move what a worker has written (and synced) to its place, over what may be damaged there. Raises Internal when
+        something is in neither."""
         for digest in digests:
             try:
                 os.rename(f"{session}/{hexadecimal(digest)}", self.path(digest))
@@ -97,7 +115,10 @@ class Blobs:
         names = {hexadecimal(digest) for digest in keep}
         for name in os.listdir(self.directory):
             if name not in names:
-                os.unlink(f"{self.directory}/{name}")
+                try:
+                    os.unlink(f"{self.directory}/{name}")
+                except OSError as error:
+                    log.warning("%s/%s: %s", self.directory, name, error.strerror)
 
     def clear_sessions(self) -> None:
         """Delete what workers left that are no more."""
@@ -139,18 +160,13 @@ class Session:
             self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
             fcntl.flock(self._lock, fcntl.LOCK_EX)
 
-    def write(self, content: bytes) -> str:
-        digest = digest_of(content)
-        if not self.has(digest):
-            with open(f"{self.path}/{hexadecimal(digest)}", "wb") as file:
-                file.write(content)
-        return digest
-
-    def has(self, digest: str) -> bool:
-        return self.blobs.has(digest) or os.path.exists(f"{self.path}/{hexadecimal(digest)}")
+    def write(self, content: bytes) -> None:
+        with open(f"{self.path}/{hexadecimal(digest_of(content))}", "wb") as file:
+            file.write(content)
 
     def keep(self, temporary: str, digest: str) -> None:
-        """A finished file of this session is the blob ``digest``."""
+        """A finished file of this session is the blob ``digest``. That there is one already is no reason to trust it: it may
+        be damaged, or collected before the image is recorded."""
         os.rename(temporary, f"{self.path}/{hexadecimal(digest)}")
 
     def sync(self) -> None:

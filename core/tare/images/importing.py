@@ -23,10 +23,7 @@ def import_tree(session: Session, source: BinaryIO, config: dict[str, Any], mess
         layer = measure(source, target)
     finally:
         os.close(target)
-    if session.has(layer.blob):
-        os.unlink(temporary)
-    else:
-        session.keep(temporary, layer.blob)
+    session.keep(temporary, layer.blob)
     created = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     document = {
         **_platform(platform),

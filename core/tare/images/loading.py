@@ -179,10 +179,7 @@ class _Loading:
             os.close(target)
         if expected and measured.blob != expected:
             raise Invalid(f"the digest of layer {expected} does not match its content", subject=expected)
-        if self._session.has(measured.blob):
-            os.unlink(temporary)
-        else:
-            self._session.keep(temporary, measured.blob)
+        self._session.keep(temporary, measured.blob)
         self._measured[name] = measured
         return measured
 

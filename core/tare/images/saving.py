@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import BinaryIO
 
-from tare.errors import Internal
-from tare.images.blobs import Blobs, digest_of, hexadecimal
+from tare.images.blobs import Blobs, damaged, digest_of, hexadecimal
 from tare.images.documents import encode_list
 from tare.images.layout import MARKER, index, index_entries, oci_manifest
 from tare.linux import tar
@@ -16,7 +17,7 @@ CHUNK = 1 << 20
 
 
 def save(blobs: Blobs, images: Sequence[Image], names: Mapping[str, Sequence[str]], out: BinaryIO) -> None:
-    """Write ``images`` under ``names`` (by id). Each blob is written once. Raises Internal for a lost blob."""
+    """Write ``images`` under ``names`` (by id). Each blob is written once. Raises Internal for a lost or damaged blob."""
     entries = []
     docker = []
     wanted: dict[str, bytes | None] = {}
@@ -67,13 +68,13 @@ def _write(name: str, content: bytes, out: BinaryIO) -> None:
 
 
 def _copy(blobs: Blobs, digest: str, out: BinaryIO) -> None:
-    try:
-        file = open(blobs.path(digest), "rb", buffering=0)  # noqa: SIM115 - closed below
-    except FileNotFoundError:
-        raise Internal(f"the content store has lost {digest}", subject=digest, hint="load the image again") from None
-    with file:
-        size = blobs.size(digest)
+    with blobs.open(digest) as file:
+        size = os.fstat(file.fileno()).st_size
         out.write(tar.header(_entry(_name(digest).encode(), tar.FILE, 0o644, size)))
+        found = hashlib.sha256()
         while data := file.read(CHUNK):
+            found.update(data)
             out.write(data)
+        if found.hexdigest() != hexadecimal(digest):
+            raise damaged(digest)
         out.write(bytes(-size % tar.RECORD))

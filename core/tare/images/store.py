@@ -13,7 +13,8 @@ from __future__ import annotations
 import json
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
@@ -21,14 +22,14 @@ from typing import Any, BinaryIO, Protocol
 from tare.errors import Conflict, Invalid, TareError
 from tare.images.blobs import Blobs, write_whole
 from tare.images.catalog import Catalog
-from tare.images.documents import parse_image, parse_manifest
+from tare.images.documents import decode, parse_image, parse_manifest
 from tare.images.instructions import apply_changes
 from tare.images.layout import parts, write_layout
 from tare.images.references import parse
 from tare.images.saving import save
 from tare.images.unpacking import DriverSpec, layer_id
 from tare.images.workers import Workers
-from tare.model.image import Image
+from tare.model.image import Image, ImageConfig
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +60,8 @@ class ImageStore:
         self._blobs.clear_sessions()
         self._sizes: dict[str, int] = self._read_sizes()
         self._parsed: dict[str, Image] = {}
+        self._held: list[set[str]] = []
+        self._spared = False
         self._catalog = Catalog(table.images(), table.references())
         self._settle()
 
@@ -76,16 +79,27 @@ class ImageStore:
             known = catalog.found[ref] = self._dressed(catalog, catalog.find(ref))
         return known
 
-    def images(self) -> list[Image]:
-        """All images, newest first. One whose content is damaged is left out, and logged."""
+    def has(self, id: str) -> bool:
+        return id in self._catalog.manifests
+
+    def known(self, ref: str) -> tuple[Image, str]:
+        """An image, and the name that ``ref`` is of it (``""`` for an id or a digest). Of one whose content is damaged only
+        ``id``, ``manifest`` and ``tags`` are known. Raises NotFound, Invalid."""
         catalog = self._catalog
-        found = []
-        for id in catalog.manifests:
-            try:
-                found.append(self._dressed(catalog, id))
-            except TareError as error:
-                log.warning("image %s: %s", id, error)
+        return self._at_least(catalog, catalog.find(ref)), catalog.name_of(ref)
+
+    def images(self) -> list[Image]:
+        """All images, newest first; of one whose content is damaged only what ``known`` tells."""
+        catalog = self._catalog
+        found = [self._at_least(catalog, id) for id in catalog.manifests]
         return sorted(found, key=lambda image: image.created, reverse=True)
+
+    def _at_least(self, catalog: Catalog, id: str) -> Image:
+        try:
+            return self._dressed(catalog, id)
+        except TareError:
+            tags = tuple(catalog.tags.get(id, ()))
+            return Image(id, catalog.manifests[id], "", "", "", ImageConfig(), (), tags=tags)
 
     def _dressed(self, catalog: Catalog, id: str) -> Image:
         parsed = self._parsed.get(id)
@@ -104,8 +118,7 @@ class ImageStore:
         if reference.digest:
             raise Invalid("refusing to create a tag with a digest reference", subject=target)
         with self._writing:
-            image = self.image(ref)
-            self._table.set_reference(reference.name, image.id)
+            self._table.set_reference(reference.name, self._catalog.find(ref))
             self._reread()
 
     def remove(self, ref: str, *, force: bool = False, keep: bool = False) -> list[tuple[str, str]]:
@@ -115,9 +128,7 @@ class ImageStore:
         repositories mean the image and ``force`` is not given.
         """
         with self._writing:
-            catalog = self._catalog
-            image = self.image(ref)
-            name = catalog.name_of(ref)
+            image, name = self.known(ref)
             if not name and not force and len({parse(tag).repository for tag in image.tags}) > 1:
                 short = image.id.removeprefix("sha256:")[:12]
                 raise Conflict(
@@ -174,26 +185,29 @@ class ImageStore:
         if reference and parse(reference).digest:
             raise Invalid("cannot import digest reference", subject=reference)
         config = apply_changes({}, changes)
-        made: list[str] = []
+        made: list[Image] = []
 
         def image(document: dict[str, Any]) -> None:
-            self._record(document, names)
-            made.append(document["id"])
+            made.append(self._record(document, names))
 
         request = {"job": "import", "config": config, "message": message or "Imported from -", "platform": platform}
         self._bring(request, archive, image)
-        return self.image(names[0] if names else made[0])
+        return made[0]
 
     def save(self, refs: Sequence[str], out: BinaryIO) -> None:
         """Write images as one tar, docker-archive and OCI layout at once. A repository without a tag means all its tags.
         Raises NotFound before the first byte."""
         names: dict[str, list[str]] = {}
-        for ref in refs:
-            for id, name in self._catalog.select(ref):
-                called = names.setdefault(id, [])
-                if name and name not in called:
-                    called.append(name)
-        save(self._blobs, [self.image(id) for id in names], names, out)
+        with self._holding() as held:
+            with self._writing:
+                for ref in refs:
+                    for id, name in self._catalog.select(ref):
+                        called = names.setdefault(id, [])
+                        if name and name not in called:
+                            called.append(name)
+                images = [self.image(id) for id in names]
+                held.update(blob for image in images for blob in _blobs(image))
+            save(self._blobs, images, names, out)
 
     def unpack(self, image: Image, spec: DriverSpec, known: Callable[[str], bool]) -> int:
         """Make an image's layers exist in a driver, those that it does not know by their layer id. Returns how many were
@@ -206,39 +220,66 @@ class ImageStore:
                 missing.append((id, parent, layer.blob, layer.diff_id))
             parent = id
         if missing:
-            self._workers.run({**self._job("unpack"), "driver": spec.document(), "layers": missing})
+            request = {"job": "unpack", "root": self._blobs.root, "driver": spec.document(), "layers": missing}
+            with self._holding() as held:
+                held.update(blob for _, _, blob, _ in missing)
+                self._workers.run(request)
         return len(missing)
 
-    def _job(self, job: str) -> dict[str, Any]:
-        return {"job": job, "root": self._blobs.root}
-
     def _bring(self, request: dict[str, Any], archive: BinaryIO, image: Callable[[dict[str, Any]], None]) -> None:
+        """A worker reads ``archive``; what it brought first is still there when its last image is recorded."""
         source = archive.fileno()
+
+        def record(document: dict[str, Any]) -> None:
+            with self._writing:
+                held.update(document["blobs"])
+                image(document)
+
+        with self._holding() as held:
+            try:
+                self._workers.run({**request, "root": self._blobs.root, "source": source}, (source,), record)
+            except BaseException:
+                self._blobs.clear_sessions()
+                raise
+
+    @contextmanager
+    def _holding(self) -> Iterator[set[str]]:
+        """Blobs that are put into the set are not collected meanwhile, but afterwards when nobody needs them."""
+        held: set[str] = set()
+        with self._writing:
+            self._held.append(held)
         try:
-            self._workers.run({**request, "root": self._blobs.root, "source": source}, (source,), image)
-        except BaseException:
-            self._blobs.clear_sessions()
-            raise
+            yield held
+        finally:
+            with self._writing:
+                self._held = [other for other in self._held if other is not held]
+                if self._spared:
+                    self._collect()
 
     # changes -----------------------------------------------------------------------------------------------------------
 
-    def _record(self, document: dict[str, Any], names: Sequence[str]) -> None:
-        """An image that a worker has ready becomes one of ours."""
+    def _record(self, document: dict[str, Any], names: Sequence[str]) -> Image:
+        """An image that a worker has ready becomes one of ours. One that we have already is from now on made of what came: so
+        whatever was lost or damaged of it is whole again."""
+        id, manifest = document["id"], document["manifest"]
         with self._writing:
             self._blobs.adopt(document["session"], document["blobs"])
             if document["sizes"].items() - self._sizes.items():
                 self._sizes = {**self._sizes, **document["sizes"]}
                 write_whole(f"{self._blobs.root}/sizes.json", json.dumps(self._sizes).encode())
             with self._table.transaction():
-                if document["id"] not in self._catalog.manifests:
-                    self._table.add(document["id"], document["manifest"], document["created"])
+                if self._catalog.manifests.get(id) != manifest:
+                    self._table.add(id, manifest, document["created"])
+                    self._spared = self._spared or id in self._catalog.manifests
                 for name in names:
-                    self._table.set_reference(name, document["id"])
+                    self._table.set_reference(name, id)
             self._reread()
+            return self.image(id)
 
     def _reread(self) -> None:
         self._catalog = Catalog(self._table.images(), self._table.references())
-        self._parsed = {id: image for id, image in self._parsed.items() if id in self._catalog.manifests}
+        manifests = self._catalog.manifests
+        self._parsed = {id: image for id, image in self._parsed.items() if manifests.get(id) == image.manifest}
         write_layout(self._blobs, self._sound(), self._catalog.tags)
 
     def _settle(self) -> None:
@@ -265,15 +306,21 @@ class ImageStore:
         keep = set(sound.values())
         for manifest in sound.values():
             keep.update(parts(self._blobs.read(manifest)))
-        self._blobs.collect(keep)
+        held = set[str]().union(*self._held)
+        self._spared = not held <= keep
+        self._blobs.collect(keep | held)
 
     def _read_sizes(self) -> dict[str, int]:
         try:
             with open(f"{self._blobs.root}/sizes.json", "rb") as file:
-                sizes = json.load(file)
+                sizes = decode(file.read(), "sizes.json")
         except FileNotFoundError:
             return {}
-        except ValueError as error:
-            log.warning("sizes.json: %s", error)
+        except TareError as error:
+            log.warning("%s", error)
             return {}
-        return {str(key): value for key, value in sizes.items() if isinstance(value, int)}
+        return {key: value for key, value in sizes.items() if isinstance(value, int)}
+
+
+def _blobs(image: Image) -> Iterable[str]:
+    return (image.manifest, image.id, *(layer.blob for layer in image.layers))

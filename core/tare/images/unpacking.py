@@ -11,8 +11,8 @@ from typing import Any
 
 from tare.drivers.registration import DriverContext
 from tare.drivers.storage import StorageDriver
-from tare.errors import Internal, Invalid
-from tare.images.blobs import Blobs, hexadecimal
+from tare.errors import Internal, Invalid, TareError
+from tare.images.blobs import Blobs, damaged, hexadecimal
 from tare.images.compression import CHUNK, LEAD, Source, kind_of, plain
 
 
@@ -53,12 +53,14 @@ class _Verified:
         self._hash.update(data)
         return data
 
-    def finish(self, diff_id: str) -> None:
-        while self.read(CHUNK):
-            pass
-        found = "sha256:" + self._hash.hexdigest()
-        if found != diff_id:
-            raise Invalid(f"a layer holds {found}, not {diff_id}", subject=diff_id, hint="load the image again")
+    def is_whole(self, diff_id: str) -> bool:
+        """Read on to the end: is this what ``diff_id`` says?"""
+        try:
+            while self.read(CHUNK):
+                pass
+        except Invalid:
+            return False
+        return "sha256:" + self._hash.hexdigest() == diff_id
 
 
 def unpack(blobs: Blobs, spec: DriverSpec, layers: Sequence[tuple[str, str, str, str]]) -> int:
@@ -73,20 +75,20 @@ def unpack(blobs: Blobs, spec: DriverSpec, layers: Sequence[tuple[str, str, str,
 
 
 def _apply(driver: StorageDriver, blobs: Blobs, layer: str, parent: str | None, blob: str, diff_id: str) -> None:
-    try:
-        file = open(blobs.path(blob), "rb", buffering=0)  # noqa: SIM115 - closed below
-    except FileNotFoundError:
-        raise Internal(f"the content store has lost {blob}", subject=blob, hint="load the image again") from None
-    with file:
+    with blobs.open(blob) as file:
         kind = kind_of(file.read(LEAD))
         file.seek(0)
         stream = _Verified(plain(file, kind))
-        driver.apply(layer, parent, stream)  # type: ignore[arg-type]
         try:
-            stream.finish(diff_id)
-        except Invalid:
-            driver.remove(layer)
+            driver.apply(layer, parent, stream)  # type: ignore[arg-type]
+        except TareError as error:
+            if not stream.is_whole(diff_id):
+                raise damaged(blob) from None
+            error.message = f"layer {diff_id}: {error.message}"
             raise
+        if not stream.is_whole(diff_id):
+            driver.remove(layer)
+            raise damaged(blob)
 
 
 def layer_id(chain_id: str) -> str:
