@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tare.containers.container import Container
@@ -179,10 +179,19 @@ async def save(engine: Engine, refs: Sequence[str]) -> AsyncIterator[bytes]:
     """One tar with every image. Unknown names raise before the first byte."""
     for ref in refs:
         publish(engine, "image", "save", engine.store.image(ref).id, {"name": ref})
-    return _pipe(lambda out: engine.store.save(refs, out))
+    pieces = _pipe(lambda out: engine.store.save(refs, out))
+    # The images may go between the look above and the thread's: an error is one only until the first byte is out.
+    return _after(await anext(pieces, b""), pieces)
 
 
-async def _pipe(write: Callable[[BinaryIO], Any]) -> AsyncIterator[bytes]:
+async def _after(first: bytes, pieces: AsyncGenerator[bytes, None]) -> AsyncIterator[bytes]:
+    async with contextlib.aclosing(pieces):
+        yield first
+        async for piece in pieces:
+            yield piece
+
+
+async def _pipe(write: Callable[[BinaryIO], Any]) -> AsyncGenerator[bytes, None]:
     """What ``write`` writes, in chunks. A reader that goes away ends the writer by EPIPE."""
     loop = asyncio.get_running_loop()
     reading, writing = os.pipe2(os.O_CLOEXEC)
