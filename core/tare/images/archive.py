@@ -5,43 +5,55 @@ from __future__ import annotations
 import io
 import os
 import posixpath
-import tarfile
+from dataclasses import dataclass
 from typing import BinaryIO
 
 from tare.errors import Invalid
 from tare.images.blobs import DOCUMENT_MAX
 from tare.images.compression import CHUNK, LEAD, kind_of, plain
+from tare.linux import tar
 
 MEMBERS_MAX = 100_000
 LINKS_MAX = 8
 
 
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Where a member's content lies in the archive. ``link`` is what a link of this ``kind`` leads to."""
+
+    kind: bytes
+    link: bytes
+    offset: int
+    size: int
+    sparse: bool
+
+
 class Archive:
-    """Members of a tar file that lies open as ``file``. Raises Invalid for what is no tar."""
+    """Members of a tar file that lies open as ``file``; of two with one name the last. Raises Invalid for what is no tar.
+
+    What is neither file nor link is passed over: no reader of images looks at it.
+    """
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
-        self._size = os.fstat(file.fileno()).st_size
-        self._members: dict[str, tarfile.TarInfo] = {}
+        self._members: dict[str, _Member] = {}
+        reader = tar.Reader(_Whole(file.fileno()), lenient=True)
         try:
-            with tarfile.open(fileobj=file, mode="r:") as archive:
-                for member in archive:
-                    self._members[posixpath.normpath(member.name)] = member
-                    archive.members = []  # type: ignore[attr-defined]
-                    if len(self._members) > MEMBERS_MAX:
-                        raise Invalid(f"an image archive with more than {MEMBERS_MAX} files")
-        except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
-            raise Invalid(f"broken image archive: {error}", hint="expected a tar that 'save' wrote") from None
+            for entry in reader:
+                member = _Member(entry.kind, entry.link, reader.offset, entry.size, entry.sparse is not None)
+                self._members[_path(entry.name)] = member
+                if len(self._members) > MEMBERS_MAX:
+                    raise Invalid(f"an image archive with more than {MEMBERS_MAX} files")
+        except tar.Damaged as damage:
+            raise Invalid(f"broken image archive: {damage}", hint="expected a tar that 'save' wrote") from None
 
     def __contains__(self, name: str) -> bool:
         return posixpath.normpath(name) in self._members
 
     def open(self, name: str) -> Part:
-        """A member's content. Raises Invalid when it is missing, no file, or cut short."""
+        """A member's content. Raises Invalid when it is missing or no file."""
         member = self._find(name)
-        if member.offset_data + member.size > self._size:
-            raise Invalid(f"the image archive ends in the middle of {name}")
-        return Part(self._file.fileno(), member.offset_data, member.size)
+        return Part(self._file.fileno(), member.offset, member.size)
 
     def read(self, name: str) -> bytes:
         """A small member whole."""
@@ -50,21 +62,44 @@ class Archive:
             raise Invalid(f"{name} in the image archive is too long: {part.left} bytes")
         return part.read(part.left)
 
-    def _find(self, name: str) -> tarfile.TarInfo:
+    def _find(self, name: str) -> _Member:
         path = posixpath.normpath(name)
         for _ in range(LINKS_MAX):
             member = self._members.get(path)
             if member is None:
                 break
-            if member.isreg() and not member.issparse():
+            if member.kind == tar.FILE and not member.sparse:
                 return member
-            if member.issym():
-                path = posixpath.normpath(posixpath.join(posixpath.dirname(path), member.linkname))
-            elif member.islnk():
-                path = posixpath.normpath(member.linkname)
+            if member.kind == tar.SYMLINK:
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(path), os.fsdecode(member.link)))
+            elif member.kind == tar.HARD:
+                path = _path(member.link)
             else:
                 raise Invalid(f"{name} in the image archive is no plain file")
         raise Invalid(f"the image archive has no {name}")
+
+
+def _path(name: bytes) -> str:
+    return posixpath.normpath(os.fsdecode(name))
+
+
+class _Whole:
+    """A file from its start, wherever its own position is."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._at = 0
+        self._size = os.fstat(descriptor).st_size
+
+    def read(self, size: int, /) -> bytes:
+        data = os.pread(self._descriptor, size, self._at)
+        self._at += len(data)
+        return data
+
+    def skip(self, size: int) -> int:
+        ahead = min(size, self._size - self._at)
+        self._at += ahead
+        return ahead
 
 
 class Part:

@@ -174,7 +174,7 @@ class _Loading:
         try:
             measured = measure(part, target)
         except TareError as error:
-            raise Invalid(f"layer {name}: {error.message}", subject=name) from None
+            raise Invalid(f"layer {expected or name}: {error.message}", subject=name, hint=error.hint) from None
         finally:
             os.close(target)
         if expected and measured.blob != expected:

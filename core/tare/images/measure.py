@@ -76,13 +76,18 @@ def measure(source: Source, target: int = -1) -> Measured:
 
 def _files(source: Source) -> int:
     total = 0
+    name = b""
     try:
         for entry in tar.Reader(source):
+            name = entry.name
             total += entry.size
-            if b".." in entry.name and b".." in entry.name.split(b"/"):
-                raise Invalid(f"a name that climbs out: {os.fsdecode(entry.name[:200])}")
+            if name[:1] == b"/" and name.strip(b"/."):
+                raise Invalid(f"an absolute name: {tar.shown(name)}", hint="make the archive without tar's -P")
+            if b".." in name and b".." in name.split(b"/"):
+                raise Invalid(f"a name that climbs out: {tar.shown(name)}")
             if entry.kind == tar.HARD and b".." in entry.link and b".." in entry.link.split(b"/"):
-                raise Invalid(f"a hard link that climbs out: {os.fsdecode(entry.link[:200])}")
+                raise Invalid(f"{tar.shown(name)} is a hard link that climbs out: {tar.shown(entry.link)}")
     except tar.Damaged as damage:
-        raise Invalid(f"broken tar archive: {damage}") from None
+        where = f" (at or after {tar.shown(name)})" if name else ""
+        raise Invalid(f"broken tar archive: {damage}{where}") from None
     return total

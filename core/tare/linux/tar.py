@@ -7,7 +7,7 @@ the caller's business.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Protocol
 
 FILE, HARD, SYMLINK, CHARACTER, BLOCK, DIRECTORY, FIFO = b"0", b"1", b"2", b"3", b"4", b"5", b"6"
@@ -55,11 +55,16 @@ class Reader:
     """Iterate to get each Entry; between two of them, ``extents`` gives the content of the one before. Raises Damaged.
 
     The end is two empty records, or the end of the source after an entry: there are tools that leave out the records, and the
-    padding of the last file too.
+    padding of the last file too. ``lenient`` gives entries of unknown types too, by what their header says. ``offset`` is where
+    in the source the content of the current entry begins. A source that has ``skip(size)``, which returns how many bytes it
+    went ahead, is not read where nobody looks.
     """
 
-    def __init__(self, source: Source) -> None:
-        self._read = source.read
+    def __init__(self, source: Source, *, lenient: bool = False) -> None:
+        self._source = source
+        self._skip_ahead: Callable[[int], int] | None = getattr(source, "skip", None)
+        self._lenient = lenient
+        self._end = 0
         self._chunk = b""
         self._at = 0
         self._data = 0
@@ -71,6 +76,10 @@ class Reader:
 
     def __iter__(self) -> Iterator[Entry]:
         return self
+
+    @property
+    def offset(self) -> int:
+        return self._end - len(self._chunk) + self._at
 
     def __next__(self) -> Entry:
         if self._ended:
@@ -106,7 +115,9 @@ class Reader:
                 break
             self._seen = True
         self._seen = True
-        entry = self._entry = _entry(header, kind, size, {**self._global, **pax} if self._global else pax, long_name, long_link)
+        if pax or self._global:  # an empty value undoes what another header said (POSIX pax, "pax Extended Header")
+            pax = {key: value for key, value in (self._global | pax).items() if value or key.startswith(_XATTR)}
+        entry = self._entry = _entry(header, kind, size, pax, long_name, long_link, self._lenient)
         if kind in _DATALESS:
             entry.size = 0
             return entry
@@ -145,11 +156,12 @@ class Reader:
         self._data -= len(piece)
         return piece
 
-    def _fill(self) -> None:
-        self._chunk = self._read(CHUNK)
-        self._at = 0
-        if not self._chunk:
+    def _fill(self, at_end: bool = False) -> bool:
+        self._chunk, self._at = self._source.read(CHUNK), 0
+        self._end += len(self._chunk)
+        if not self._chunk and not at_end:
             raise Damaged("it ends in the middle")
+        return bool(self._chunk)
 
     def _take(self, size: int, at_end: bool = False) -> bytes:
         """Exactly ``size`` bytes; nothing at all when the source ends here and ``at_end`` allows it."""
@@ -161,12 +173,9 @@ class Reader:
         parts = [self._chunk[self._at :]]
         missing = size - len(parts[0])
         while missing:
-            self._chunk = self._read(CHUNK)
+            if not self._fill(at_end and missing == size):
+                return b""
             self._at = min(missing, len(self._chunk))
-            if not self._chunk:
-                if at_end and missing == size:
-                    return b""
-                raise Damaged("it ends in the middle")
             parts.append(self._chunk[: self._at])
             missing -= self._at
         return b"".join(parts)
@@ -174,11 +183,14 @@ class Reader:
     def _skip(self, size: int, at_end: bool = False) -> None:
         while size:
             if self._at == len(self._chunk):
-                self._chunk, self._at = self._read(CHUNK), 0
-                if not self._chunk:
-                    if at_end:
+                if self._skip_ahead is not None:
+                    ahead = self._skip_ahead(size)
+                    self._end += ahead
+                    size -= ahead
+                    if not size:
                         return
-                    raise Damaged("it ends in the middle")
+                if not self._fill(at_end):
+                    return
             step = min(size, len(self._chunk) - self._at)
             self._at += step
             size -= step
@@ -228,6 +240,11 @@ class Reader:
                 if wanted > 2 * EXTENTS_MAX:
                     raise Damaged("a sparse file with too many pieces")
         return list(zip(numbers[1:wanted:2], numbers[2:wanted:2], strict=True))
+
+
+def shown(name: bytes) -> str:
+    """A name as messages have it: readable, and not too long."""
+    return name[:200].decode("utf-8", "backslashreplace") + ("…" if len(name) > 200 else "")
 
 
 def _verified_size(header: bytes) -> int:
@@ -294,7 +311,9 @@ def _pax(body: bytes, into: dict[bytes, bytes]) -> list[tuple[int, int]]:
     return pieces
 
 
-def _entry(header: bytes, kind: bytes, size: int, pax: dict[bytes, bytes], long_name: bytes, long_link: bytes) -> Entry:
+def _entry(
+    header: bytes, kind: bytes, size: int, pax: dict[bytes, bytes], long_name: bytes, long_link: bytes, lenient: bool
+) -> Entry:
     name = long_name
     if not name:
         name = header[:100].partition(b"\0")[0]
@@ -317,8 +336,8 @@ def _entry(header: bytes, kind: bytes, size: int, pax: dict[bytes, bytes], long_
         entry.kind = DIRECTORY if entry.name.endswith(b"/") else FILE
     elif kind == b"S":
         entry.kind = FILE
-    elif kind not in _KINDS:
-        raise Damaged(f"an entry of the unknown type {kind.decode('latin-1')!r}")
+    elif kind not in _KINDS and not lenient:
+        raise Damaged(f"{shown(entry.name)} is of the unknown type {kind.decode('latin-1')!r}")
     if not entry.name or b"\0" in entry.name or b"\0" in entry.link:
         raise Damaged("a name that cannot be one")
     return entry

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Self
 
 from tare.errors import Invalid
+from tare.linux import tar
 from tare_storage.attributes import DEFAULT_ACL, strip_attributes
 
 OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -28,19 +29,14 @@ def clean(name: bytes) -> bytes:
     """
     parts = [part for part in name.split(b"/") if part and part != b"."]
     if name[:1] == b"/" and parts:
-        raise Invalid(f"an absolute name: {_shown(name)}")
+        raise Invalid(f"an absolute name: {tar.shown(name)}")
     if b".." in parts:
-        raise Invalid(f"a name that climbs out: {_shown(name)}")
+        raise Invalid(f"a name that climbs out: {tar.shown(name)}")
     if len(parts) > MAX_DEPTH:
-        raise Invalid(f"a name {len(parts)} directories deep: {_shown(name)}")
+        raise Invalid(f"a name {len(parts)} directories deep: {tar.shown(name)}")
     if parts and max(map(len, parts)) > 255:
-        raise Invalid(f"a name with a part longer than 255 bytes: {_shown(name)}")
+        raise Invalid(f"a name with a part longer than 255 bytes: {tar.shown(name)}")
     return b"/".join(parts)
-
-
-def _shown(name: bytes) -> str:
-    text = os.fsdecode(name[:200]).encode("utf-8", "backslashreplace").decode()
-    return text if len(name) <= 200 else text + "…"
 
 
 class Directories:

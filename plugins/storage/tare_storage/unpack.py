@@ -62,14 +62,17 @@ def unpack(source: BinaryIO, root: str, whiteouts: Whiteouts) -> Applied:
     mask = os.umask(0)
     try:
         with Growing(root) as tree:
-            applied = _Unpacking(tree, whiteouts).run(source)
+            unpacking = _Unpacking(tree, whiteouts)
+            try:
+                applied = unpacking.run(source)
+            except (OverflowError, ValueError) as error:
+                raise Invalid(f"broken tar archive: {error} (at or after {tar.shown(unpacking.at)})") from None
+            except OSError as error:
+                error.filename = tar.shown(unpacking.at)
+                raise
         while source.read(CHUNK):
             pass
         return applied
-    except tar.Damaged as damage:
-        raise Invalid(f"broken tar archive: {damage}") from None
-    except (OverflowError, ValueError) as error:
-        raise Invalid(f"broken tar archive: {error}") from None
     finally:
         os.umask(mask)
 
@@ -79,12 +82,14 @@ class _Unpacking:
         self._tree = tree
         self._whiteouts = whiteouts
         self._links: set[bytes] = set()
+        self.at = b""
 
     def run(self, source: BinaryIO) -> Applied:
         size = entries = 0
         reader = tar.Reader(source)
         for entry in reader:
             entries += 1
+            self.at = entry.name
             path = clean(entry.name)
             parent, _, name = path.rpartition(b"/")
             if HIDE in path and self._hides(parent, name):
@@ -112,7 +117,7 @@ class _Unpacking:
         elif not name.startswith(RESERVED):
             hidden = name[len(HIDE) :]
             if hidden in (b"", b".", b".."):
-                raise Invalid(f"a whiteout of nothing: {os.fsdecode(name)}")
+                raise Invalid(f"a whiteout of nothing: {tar.shown(name)}")
             self._whiteouts.hide(self._tree, parent + b"/" + hidden if parent else hidden)
         return True
 
@@ -124,7 +129,7 @@ class _Unpacking:
     def _missing(self, directory: int, name: bytes, path: bytes) -> None:
         mode = _mode(directory, name)
         if stat.S_ISLNK(mode) and path in self._links:
-            raise Invalid(f"a name that goes through the symbolic link {os.fsdecode(path)}")
+            raise Invalid(f"{tar.shown(self.at)} goes through the symbolic link {tar.shown(path)}")
         taken = bool(mode)
         if taken:
             self._clear(directory, name, path)
@@ -178,7 +183,7 @@ class _Unpacking:
             _dress(entry, directory, name)
         else:
             if not self._whiteouts.may_make(entry):
-                raise Invalid(f"a device 0:0, which would hide what is beneath it: {os.fsdecode(path)}")
+                raise Invalid(f"a device 0:0, which would hide what is beneath it: {tar.shown(path)}")
             device = os.makedev(entry.major, entry.minor)
             os.mknod(name, _DEVICES[kind] | entry.mode & 0o777, device, dir_fd=directory)
             _dress(entry, directory, name)
@@ -195,7 +200,8 @@ class _Unpacking:
             raise
         except OSError as error:
             if error.errno in (None, errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EPERM):
-                raise Invalid(f"a hard link to {os.fsdecode(target)!r}, which is not there") from None
+                what = f"{tar.shown(entry.name)} is a hard link to {tar.shown(target)}, which is not there"
+                raise Invalid(what) from None
             raise
         finally:
             os.close(here)
