@@ -42,7 +42,7 @@ INSIDE: dict[str, tuple[list[str], str, str]] = {
     "oom-score-adj": (["--oom-score-adj", "500"], "cat /proc/self/oom_score_adj", r"^500$"),
     "pid": (["--pid", "host"], "ls /proc | grep -c '^[0-9]'", r"^\d{2,}$"),
     "privileged": (["--privileged"], STATUS, r"Seccomp:\t0"),
-    "read-only": (["--read-only"], "touch /x 2>&1", "Read-only file system"),
+    "read-only": (["--read-only"], "touch /x 2>&1; ls /.dockerenv; touch /etc/hosts 2>&1", r"/x: Read-only[\s\S]*\n/.dockerenv\n[\s\S]*hosts: Read-only"),  # noqa: E501
     "security-opt": (["--security-opt", "no-new-privileges", "--security-opt", "seccomp=unconfined"], STATUS, r"NoNewPrivs:\t1[\s\S]*Seccomp:\t0"),  # noqa: E501
     "shm-size": (["--shm-size", "3m"], "df -k /dev/shm", r"\s3072\s"),
     "sysctl": (["--sysctl", "kernel.msgmax=4321"], "cat /proc/sys/kernel/msgmax", r"^4321$"),

@@ -43,7 +43,8 @@ class Bundle:
     """What ``plan`` gets. ``spec`` is an OCI runtime spec; ``rootfs`` the mounts that make ``/`` (in order); ``spec``'s own
     ``mounts`` follow them. ``attachments`` say which links the child must configure. ``tty`` repeats spec.process.terminal.
     ``joins`` maps a namespace kind (network, pid, ipc) to the ProcessRef of the container whose namespace is shared.
-    ``files`` maps a path in the container (/etc/hosts …) to the host file that is bound over it, writable."""
+    ``files`` maps a path in the container (/etc/hosts …) to the host file that is bound over it, writable unless the root
+    is read-only; ``""`` stands for an empty file in the root itself, where the image has none."""
 
     id: str
     spec: Mapping[str, Any]

@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 MOST_BUNDLES = 64
 """Containers whose specification is kept for their next exec."""
 
+MARK = {"/.dockerenv": ""}
+"""By this file programs know that they run in a container of Docker's kind."""
+
 
 async def prepare(engine: Engine, container: Container, attachments: tuple[Attachment, ...]) -> Bundle:
     """The bundle of a start. Raises what stands in the way, and a plugin's veto."""
@@ -160,7 +163,7 @@ def write_files(engine: Engine, container: Container, attachments: tuple[Attachm
     directory = container.directory
     if config.network.startswith("container:"):
         directory = engine.registry.find(config.network.removeprefix("container:")).container.directory
-        return {f"/etc/{name}": f"{directory}/{name}" for name in ("hosts", "hostname", "resolv.conf")}
+        return {**MARK, **{f"/etc/{name}": f"{directory}/{name}" for name in ("hosts", "hostname", "resolv.conf")}}
     host = config.network == "host"
     dns = engine.settings.dns
     addresses = [a for attachment in attachments for a in (attachment.address, attachment.address6) if a]
@@ -177,7 +180,7 @@ def write_files(engine: Engine, container: Container, attachments: tuple[Attachm
     }
     for name, text in texts.items():
         files.write(f"{directory}/{name}", text)
-    return {f"/etc/{name}": f"{directory}/{name}" for name in texts}
+    return {**MARK, **{f"/etc/{name}": f"{directory}/{name}" for name in texts}}
 
 
 def host_gateway(engine: Engine, attachments: tuple[Attachment, ...]) -> str:

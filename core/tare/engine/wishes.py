@@ -104,7 +104,7 @@ def _mounts(config: ContainerConfig) -> None:
                 hint="create it first, or use -v, which creates it",
             )
     places = [*(bind.target for bind in config.binds), *(mount.target for mount in config.tmpfs)]
-    targets = [os.path.normpath(place) for place in places]
+    targets = ["/" + os.path.normpath(place).lstrip("/") for place in places]
     for target in targets:
         if targets.count(target) > 1:
             raise Invalid(f"Duplicate mount point: {target}", subject=target)

@@ -45,6 +45,13 @@ MOUNT_ATTR_NOATIME = 0x10
 MOUNT_ATTR_STRICTATIME = 0x20
 MOUNT_ATTR_NODIRATIME = 0x80
 
+PROC_SUPER_MAGIC = 0x9FA0
+WITHIN_PROC = frozenset(
+    f"/proc/{name}"
+    for name in ("cpuinfo", "diskstats", "meminfo", "stat", "swaps", "uptime", "loadavg", "slabinfo", "sys/kernel/ns_last_pid")
+)
+"""What may be mounted over inside a container's /proc, as in runc: figures that lxcfs fakes. Anything else could undo a mask."""
+
 WORDS: dict[str, int] = {
     "ro": MS_RDONLY,
     "nosuid": MS_NOSUID,
@@ -94,6 +101,8 @@ _umount2.argtypes = [ctypes.c_char_p, ctypes.c_int]
 _ATTR = (ctypes.c_uint64 * 4)()
 _ATTR_AT = ctypes.addressof(_ATTR)
 _ATTR_SIZE = ctypes.sizeof(_ATTR)
+_STATFS = (ctypes.c_uint64 * 15)()
+_STATFS_AT = ctypes.addressof(_STATFS)
 _EMPTY = ctypes.create_string_buffer(b"")
 _EMPTY_AT = ctypes.addressof(_EMPTY)
 _open_tree = prototype(WORD, TEXT, WORD)
@@ -151,6 +160,12 @@ def set_attributes(fd: int, path: str = "", *, on: int = 0, off: int = 0, propag
         through(_mount_setattr, syscalls.MOUNT_SETATTR, fd, raw, flags, _ATTR_AT, _ATTR_SIZE)
     except OSError as error:
         raise OSError(error.errno, error.strerror, path) from None
+
+
+def on_procfs(fd: int) -> bool:
+    """Whether a descriptor lies on a proc file system (statfs(2)). Raises OSError."""
+    call(syscalls.FSTATFS, fd, _STATFS_AT)
+    return _STATFS[0] == PROC_SUPER_MAGIC
 
 
 def shield(path: str) -> None:

@@ -22,6 +22,7 @@ WORD = ctypes.c_long
 
 ARM = os.uname().machine == "aarch64"
 
+FSTATFS = 44 if ARM else 138
 SETNS = 268 if ARM else 308
 UNSHARE = 97 if ARM else 272
 PIVOT_ROOT = 41 if ARM else 155

@@ -7,6 +7,8 @@ from functools import lru_cache
 from typing import Any
 
 from tare.errors import Invalid
+from tare.linux.filesystems import filesystem_type
+from tare.linux.mounts import WITHIN_PROC
 from tare.oci.request import DEFAULT_SHM, SpecRequest
 
 Entry = dict[str, Any]
@@ -78,6 +80,8 @@ def mounts(request: SpecRequest, writable_cgroups: bool) -> list[Entry]:
     taken = {entry["destination"] for entry in wanted}
     if "/dev" in taken:
         taken.update(entry["destination"] for entry in defaults if entry["destination"].startswith("/dev/"))
+    for entry in wanted:
+        _spare_proc(entry)
     wanted.sort(key=lambda entry: entry["destination"].rstrip("/").count("/"))
     return [entry for entry in defaults if entry["destination"] not in taken] + wanted
 
@@ -106,10 +110,19 @@ def _tmpfs(tmpfs: Any) -> Entry:
 
 
 def _absolute(target: str) -> str:
-    clean = os.path.normpath(target)
-    if not target.startswith("/") or clean in ("/", "//"):
+    clean = "/" + os.path.normpath(target).lstrip("/")
+    if not target.startswith("/") or clean == "/":
         raise Invalid(f"invalid mount target: '{target}': it must be an absolute path and not /", subject=target)
     return clean
+
+
+def _spare_proc(entry: Entry) -> None:
+    """Refuse what would hide /proc or a part of it; where a link of the image leads there, the runtime refuses."""
+    target = entry["destination"]
+    if target.startswith("/proc/") and target not in WITHIN_PROC:
+        raise Invalid(f"cannot mount at {target}: it is inside /proc", subject=target, hint="mount it elsewhere")
+    if target == "/proc" and not (entry["type"] == "bind" and filesystem_type(entry["source"]) == "proc"):
+        raise Invalid(f"cannot mount at {target}: it is not of type proc", subject=target, hint="mount it elsewhere")
 
 
 def _shm(request: SpecRequest) -> Entry | None:

@@ -94,6 +94,10 @@ def test_an_exec_is_as_the_container_but_for_what_is_given() -> None:
         ({"devices": (Device("/dev/nope", "/dev/nope"),)}, "/dev/nope"),
         ({"devices": (Device("/dev/null", "/dev/null", "x"),)}, "invalid device mode: x"),
         ({"binds": (BindMount("/x", "relative"),)}, "relative"),
+        ({"binds": (BindMount("/etc", "/proc"),)}, "/proc: it is not of type proc"),
+        ({"tmpfs": (TmpfsMount("//proc/"),)}, "/proc: it is not of type proc"),
+        ({"binds": (BindMount("/etc", "/proc/sys"),)}, "/proc/sys: it is inside /proc"),
+        ({"tmpfs": (TmpfsMount("//x/../proc/acpi"),)}, "/proc/acpi: it is inside /proc"),
         ({"cwd": "relative"}, "relative"),
         ({"seccomp_profile": "{bad"}, "seccomp"),
     ],
@@ -102,6 +106,12 @@ def test_a_wish_that_cannot_mean_anything_is_refused_by_name(wish: dict[str, Any
     with pytest.raises(TareError) as caught:
         warnings(SpecRequest(id="b", args=("true",), **wish))
     assert text in caught.value.message
+
+
+def test_what_may_be_mounted_at_proc() -> None:
+    binds = (BindMount("/proc", "/proc"), BindMount("/etc/passwd", "/proc/uptime"), BindMount("/etc", "/process"))
+    entries = spec(binds=binds)["mounts"]
+    assert [entry["source"] for entry in entries if entry["destination"] == "/proc"] == ["/proc"]
 
 
 def test_no_command() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import signal
 import stat
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -153,6 +155,45 @@ def test_a_link_in_the_image_does_not_lead_a_bind_out(stage: Stage, tmp_path: Pa
         assert list(outside.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    ("target", "text"),
+    [("/trap", "not of type proc"), *((f"/trap/{name}", "inside /proc") for name in ("sys", "version", "uptime"))],
+)
+def test_a_link_in_the_image_does_not_lead_a_mount_into_proc(stage: Stage, tmp_path: Path, target: str, text: str) -> None:
+    link = stage.rootfs / "trap"
+    link.symlink_to("../proc")
+    source = tmp_path / "source"
+    if target in ("/trap", "/trap/sys"):
+        source.mkdir()
+    else:
+        source.touch()
+    wishes: list[dict[str, Any]] = [{"binds": (BindMount(str(source), target),)}]
+    if source.is_dir():
+        wishes.append({"tmpfs": (TmpfsMount(target),)})
+    try:
+        for wish in wishes:
+            with pytest.raises(TareError, match=text):
+                stage.do("true", **wish)
+    finally:
+        link.unlink()
+
+
+def test_figures_of_proc_may_be_replaced(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "uptime").write_text("1.00 2.00\n")
+    assert stage.do("cat", "/proc/uptime", binds=(BindMount(str(tmp_path / "uptime"), "/proc/uptime"),)).out == "1.00 2.00\n"
+
+
+@pytest.mark.parametrize("name", ["proc", "sys"])
+def test_the_kernels_figures_go_on_ordinary_directories(stage: Stage, tmp_path: Path, name: str) -> None:
+    (tmp_path / "root").mkdir()
+    subprocess.run(["cp", "-a", f"{stage.rootfs}/bin", tmp_path / "root"], check=True)
+    (tmp_path / "root" / name).symlink_to("/elsewhere")
+    (tmp_path / "root/elsewhere").mkdir()
+    root = (Mount("bind", str(tmp_path / "root"), "/", ("rbind",)),)
+    with pytest.raises(TareError, match="must be an ordinary directory"):
+        stage.do("true", rootfs=root)
+
+
 def test_tmpfs(stage: Stage) -> None:
     outcome = stage.sh(
         "stat -c %a /t; df /t | tail -1; mount | grep ' /t '", tmpfs=(TmpfsMount("/t", ("size=64k", "mode=711", "noexec")),)
@@ -169,6 +210,22 @@ def test_files_are_laid_over_the_images(stage: Stage, tmp_path: Path) -> None:
     outcome = stage.sh("cat /etc/hosts; echo more >> /etc/hosts", files={"/etc/hosts": str(tmp_path / "hosts")})
     assert outcome.out == "127.0.0.1 here\n"
     assert (tmp_path / "hosts").read_text() == "127.0.0.1 here\nmore\n"
+
+
+def test_files_of_a_read_only_root_are_read_only(stage: Stage, tmp_path: Path) -> None:
+    (tmp_path / "hosts").write_text("127.0.0.1 here\n")
+    files = {"/etc/hosts": str(tmp_path / "hosts")}
+    outcome = stage.sh("cat /etc/hosts; echo more >> /etc/hosts", files=files, read_only=True)
+    assert outcome.out == "127.0.0.1 here\n" and "Read-only" in outcome.err
+    assert (tmp_path / "hosts").read_text() == "127.0.0.1 here\n"
+
+
+def test_an_empty_file_is_made_where_the_image_has_none(stage: Stage) -> None:
+    try:
+        assert stage.sh("wc -c < /.mark; echo words > /.mark", files={"/.mark": ""}).out == "0\n"
+        assert stage.sh("cat /.mark", files={"/.mark": ""}, read_only=True).out == "words\n"
+    finally:
+        (stage.rootfs / ".mark").unlink()
 
 
 def test_environment_is_exact(stage: Stage) -> None:

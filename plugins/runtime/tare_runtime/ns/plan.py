@@ -309,9 +309,12 @@ def _mount_steps(
             if target == "/dev" and kind == "tmpfs":
                 steps.append(("devices", target))
     taken = {entry["destination"] for entry in entries}
+    attributes = mounts.MOUNT_ATTR_RDONLY if bundle.spec.get("root", {}).get("readonly") else 0
     for target, source in bundle.files.items():
-        if target not in taken:
-            trees.append((source, False, 0, mounts.MS_PRIVATE, False, target, ""))
+        if not source:
+            steps.append(("touch", target))
+        elif target not in taken:
+            trees.append((source, False, attributes, mounts.MS_PRIVATE, False, target, ""))
             steps.append(("bind", target, len(trees) - 1))
     return steps
 

@@ -12,9 +12,9 @@ import stat
 
 from tare.linux import mounts
 from tare.linux.cgroups import write
-from tare.linux.paths import make_directory, make_file, open_in_root
+from tare.linux.paths import make_directory, make_file, open_beneath, open_in_root
 from tare.linux.process import CLONE_NEWNS, setns
-from tare_runtime.ns.failure import failed
+from tare_runtime.ns.failure import Failure, failed
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -54,7 +54,10 @@ class Furnishing:
 
     def mount(self, target: str, type: str, source: str, flags: int, propagation: int, data: str) -> None:
         """A file system on a directory of the container, which is made when it is missing."""
-        os.fchdir(make_directory(self.root, target))
+        place = _ordinary(self.root, target) if type in ("proc", "sysfs") else make_directory(self.root, target)
+        if type == "tmpfs":
+            self._spare_proc(place, target)
+        os.fchdir(place)
         mounts.mount(source, ".", type, flags, data)
         if propagation:
             mounts.mount("", target, flags=propagation)
@@ -64,8 +67,27 @@ class Furnishing:
         fd = self.trees[tree]
         make = make_directory if stat.S_ISDIR(os.fstat(fd).st_mode) else make_file
         place = make(self.root, target)
+        self._spare_proc(place, target, fd)
         mounts.move_mount(fd, place)
         os.close(place)
+
+    def _spare_proc(self, place: int, target: str, tree: int = -1) -> None:
+        """Refuse to hide a part of /proc: a link of the image may lead there. Raises Failure."""
+        if not mounts.on_procfs(place):
+            return
+        here, proc = os.fstat(place), os.stat("/proc")
+        if here.st_dev != proc.st_dev:
+            return  # another one, which the user has mounted elsewhere
+        if here.st_ino == proc.st_ino:
+            if tree >= 0 and mounts.on_procfs(tree):
+                return
+            raise Failure("bind", 0, f'cannot mount at "{target}": it is /proc, and what is to be mounted is not of type proc')
+        if target not in mounts.WITHIN_PROC:
+            raise Failure("bind", 0, f'cannot mount at "{target}": it is inside /proc')
+
+    def touch(self, path: str) -> None:
+        """An empty file, unless something is there."""
+        os.close(make_file(self.root, path))
 
     def devices(self, directory: str) -> None:
         """The default devices and links, on a fresh /dev (OCI runtime spec, config-linux.md)."""
@@ -124,9 +146,23 @@ class Furnishing:
         mounts.set_attributes(mounts.AT_FDCWD, path, on=mounts.MOUNT_ATTR_RDONLY)
 
 
+def _ordinary(root: int, path: str) -> int:
+    """The directory that the kernel's own figures are mounted on, made when it is missing: as in runc no link of the image may
+    take them to where somebody else can change what is seen. Raises Failure, OSError."""
+    try:
+        return open_beneath(root, path.lstrip("/"), os.O_PATH | os.O_DIRECTORY)
+    except FileNotFoundError:
+        return make_directory(root, path)
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENOTDIR):
+            raise
+        raise Failure("mount", 0, f'"{path}" of the image must be an ordinary directory') from None
+
+
 PERFORM: dict[str, Callable[..., None]] = {
     "mount": Furnishing.mount,
     "bind": Furnishing.bind,
+    "touch": Furnishing.touch,
     "devices": Furnishing.devices,
     "node": Furnishing.node,
     "link": Furnishing.link,
@@ -138,6 +174,7 @@ PERFORM: dict[str, Callable[..., None]] = {
 _DOES = {
     "mount": "mounting",
     "bind": "mounting",
+    "touch": "making",
     "devices": "making devices in",
     "node": "making device",
     "link": "linking",
