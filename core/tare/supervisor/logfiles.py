@@ -232,9 +232,13 @@ class _Log:
             if current.st_size < self._at:
                 self._at = 0  # A log of one file is rotated by cutting it.
                 return True
+            place = (current.st_dev, current.st_ino)
+            with contextlib.suppress(OSError):
+                newest = os.stat(self._path)
+                if (newest.st_dev, newest.st_ino) == place:
+                    return False
             newer = open_files(self._path)
             known = [(status.st_dev, status.st_ino) for status in map(os.fstat, newer)]
-            place = (current.st_dev, current.st_ino)
             # When it is rotated out of existence everything that is left came after it.
             behind = known.index(place) + 1 if place in known else 0
             for fd in newer[:behind]:

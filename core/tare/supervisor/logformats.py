@@ -13,6 +13,7 @@ Either is rotated before the write that would find it at ``max_size`` or above: 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 import time
@@ -20,9 +21,11 @@ import time
 # The function that json.dumps uses; the module json would bring in re.
 from _json import encode_basestring
 
+from tare.supervisor.notes import note
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 HEAD = struct.Struct("<BBxxIQ")
 TAIL = struct.Struct("<I")
@@ -33,16 +36,18 @@ MODE = 0o640
 
 
 class LogFile:
-    """A file that is appended to, and rotated. ``max_size`` 0 is without bound; ``max_file`` counts the newest too."""
+    """A file that is appended to, and rotated. ``max_size`` 0 is without bound; ``max_file`` counts the newest too. Where it
+    cannot be rotated it grows on."""
 
-    __slots__ = ("_fd", "_size", "dropped", "max_file", "max_size", "path")
+    __slots__ = ("_fd", "_size", "_stuck", "dropped", "max_file", "max_size", "path")
 
     def __init__(self, path: str, max_size: int, max_file: int) -> None:
         self.path = path
         self.max_size = max_size
         self.max_file = max(max_file, 1)
         self.dropped = 0
-        self._open()
+        self._stuck = 0
+        self._fd, self._size = self._open(path)
 
     def write(self, stream: int, at: int, data: memoryview) -> None:
         """Log one chunk read at ``at``. Raises OSError, and then nothing of it is in the file."""
@@ -52,13 +57,25 @@ class LogFile:
         """Write what was held back, and close."""
         os.close(self._fd)
 
-    def _open(self) -> None:
-        self._fd = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, MODE)
-        self._size = os.fstat(self._fd).st_size
+    def _open(self, path: str) -> tuple[int, int]:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, MODE)
+        try:
+            return fd, self._mended(fd)
+        except OSError:
+            os.close(fd)
+            raise
+
+    def _mended(self, fd: int) -> int:
+        """The size of a file that a crash may have left half written, once that does no more harm."""
+        raise NotImplementedError
 
     def _append(self, parts: Iterable[bytes | memoryview]) -> None:
-        if 0 < self.max_size <= self._size:
-            self._rotate()
+        if 0 < self.max_size <= self._size and self._size >= self._stuck:
+            try:
+                self._rotate()
+            except OSError as error:
+                note(f"logger: {self.path} cannot be rotated and grows on: {error.strerror}")
+                self._stuck = self._size + self.max_size
         whole = list(parts)
         length = sum(map(len, whole))
         try:
@@ -72,16 +89,30 @@ class LogFile:
         self._size += length
 
     def _rotate(self) -> None:
+        """Raises OSError, and then the present file is still the one that is written to."""
+        self._stuck = 0
         if self.max_file == 1:
             os.ftruncate(self._fd, 0)
             self._size = 0
             return
-        for number in range(self.max_file - 1, 0, -1):
-            older, newer = f"{self.path}.{number}", f"{self.path}.{number - 1}" if number > 1 else self.path
-            if os.path.exists(newer):
-                os.rename(newer, older)
+        # Made before anything is moved: where there is no room for it nothing is.
+        draft = f"{self.path}.new"
+        fd, size = self._open(draft)
+        try:
+            free = 1
+            while free < self.max_file - 1 and os.path.exists(f"{self.path}.{free}"):
+                free += 1
+            for number in range(free, 1, -1):
+                os.rename(f"{self.path}.{number - 1}", f"{self.path}.{number}")
+            with contextlib.suppress(FileNotFoundError):
+                os.rename(self.path, f"{self.path}.1")
+            os.rename(draft, self.path)
+        except OSError:
+            os.close(fd)
+            os.unlink(draft)
+            raise
         os.close(self._fd)
-        self._open()
+        self._fd, self._size = fd, size
 
 
 class FramedLog(LogFile):
@@ -89,13 +120,12 @@ class FramedLog(LogFile):
 
     __slots__ = ()
 
-    def _open(self) -> None:
-        super()._open()
-        # What a crash left half written at the end would hide everything after it.
-        whole = whole_length(self._fd)
-        if whole != self._size:
-            os.ftruncate(self._fd, whole)
-            self._size = whole
+    def _mended(self, fd: int) -> int:
+        # What is torn at the end would hide everything after it.
+        whole = whole_length(fd)
+        if whole != os.fstat(fd).st_size:
+            os.ftruncate(fd, whole)
+        return whole
 
     def write(self, stream: int, at: int, data: memoryview) -> None:
         flags = 0 if data[-1] == 10 else PARTIAL
@@ -112,50 +142,72 @@ class JsonLog(LogFile):
         self._held: dict[int, bytes] = {}
         self._at = 0
 
-    def _open(self) -> None:
-        super()._open()
-        # What a crash left half written must not spoil the line after it.
-        if self._size and os.pread(self._fd, 1, self._size - 1) != b"\n":
-            self._size += os.write(self._fd, b"\n")
+    def _mended(self, fd: int) -> int:
+        # What is torn must not spoil the line after it.
+        size = os.fstat(fd).st_size
+        if size and os.pread(fd, 1, size - 1) != b"\n":
+            size += os.write(fd, b"\n")
+        return size
 
     def write(self, stream: int, at: int, data: memoryview) -> None:
         self._at = at
-        *lines, rest = (self._held.pop(stream, b"") + data).split(b"\n")
-        texts = [text for line in lines for text in split_line(line + b"\n")]
+        text = self._held.pop(stream, b"") + data
+        cut = text.rfind(b"\n") + 1
+        lines, rest = text[:cut], text[cut:]
         if len(rest) >= LINE:
             *full, rest = split_line(rest)
-            texts += full
+        else:
+            full = []
         if rest:
             self._held[stream] = rest
-        self._append_lines(stream, texts)
+        tail = self._tail(stream)
+        if has_long_line(lines):
+            pieces = [piece for line in lines.split(b"\n")[:-1] for piece in split_line(line + b"\n")]
+            self._append_lines(b"".join([encoded(piece, tail) for piece in pieces + full]))
+        else:
+            self._append_lines(b"".join([encoded(lines, tail), *(encoded(piece, tail) for piece in full)]))
 
     def close(self) -> None:
         try:
             for stream, rest in self._held.items():
-                self._append_lines(stream, [rest])
+                self._append_lines(encoded(rest, self._tail(stream)))
         finally:
             super().close()
 
-    def _append_lines(self, stream: int, texts: list[bytes]) -> None:
-        if texts:
-            tail = f',"stream":"{STREAMS[stream]}","time":"{timestamp(self._at)}"}}\n'
-            for lines in self._portions([f'{{"log":{encode_basestring(text.decode(errors="replace"))}{tail}' for text in texts]):
-                self._append([lines])
+    def _tail(self, stream: int) -> str:
+        return f'","stream":"{STREAMS[stream]}","time":"{timestamp(self._at)}"}}\n'
 
-    def _portions(self, lines: list[str]) -> Iterator[bytes]:
+    def _append_lines(self, lines: bytes) -> None:
         """As much at once as goes into one file: with a limit no file exceeds it by more than its last line."""
-        if not self.max_size:
-            yield "".join(lines).encode()
-            return
-        room = self.max_size - self._size if self._size < self.max_size else self.max_size
-        portion = b""
-        for line in lines:
-            portion += line.encode()
-            if len(portion) >= room:
-                yield portion
-                portion, room = b"", self.max_size
-        if portion:
-            yield portion
+        view, at, limit = memoryview(lines), 0, self.max_size
+        while at < len(lines):
+            room = limit - self._size if self._size < limit else limit
+            cut = limit and lines.find(b"\n", at + room - 1) + 1
+            self._append([view[at : cut or len(lines)]])
+            at = cut or len(lines)
+
+
+def encoded(text: bytes, tail: str) -> bytes:
+    """Lines as JSON objects, all with the same ``tail``; the last one may lack its newline. One call for all of them: a call for
+    each line would cost ten times as much."""
+    if not text:
+        return b""
+    whole = text.decode(errors="replace")
+    # Stands for a newline and passes the encoder untouched: DEL keeps the text narrow, half a surrogate is in no text.
+    mark = "\x7f" if "\x7f" not in whole else "\ud800"
+    lines = encode_basestring(whole.replace("\n", mark))[1:-1].replace(mark, f'\\n{tail}{{"log":"')
+    return f'{{"log":"{lines[:-8]}'.encode() if whole[-1] == "\n" else f'{{"log":"{lines}{tail}'.encode()
+
+
+def has_long_line(lines: bytes) -> bool:
+    """Whether any of whole lines is over LINE."""
+    at = 0
+    while len(lines) - at > LINE:
+        cut = lines.rfind(b"\n", at, at + LINE) + 1
+        if not cut:
+            return True
+        at = cut
+    return False
 
 
 def split_line(line: bytes) -> list[bytes]:

@@ -28,10 +28,13 @@ class Logger:
 
     def __init__(self) -> None:
         self.logs: dict[int, LogFile] = {}
+        self._unopened: dict[int, Body] = {}
         self._troubled: set[int] = set()
 
     def write(self, number: int, stream: int, at: int, data: memoryview) -> None:
         """Log a chunk. A file that cannot be written (a full disk) loses it: the first loss and the recovery are noted."""
+        if number in self._unopened:
+            self.open(self._unopened.pop(number))
         log = self.logs.get(number)
         if log is None:
             return
@@ -49,18 +52,23 @@ class Logger:
             log.dropped = 0
 
     def open(self, body: Body) -> None:
-        """``open``; told twice when a logger is started again."""
-        if body["log"] in self.logs:
+        """``open``; told twice when a logger is started again. A file that cannot be opened is tried again with each chunk."""
+        number = body["log"]
+        if number in self.logs:
             return
         wanted = FORMATS[body["driver"]]
         try:
-            self.logs[body["log"]] = wanted(body["path"], body["max_size"], body["max_file"])
+            self.logs[number] = wanted(body["path"], body["max_size"], body["max_file"])
         except OSError as error:
-            note(f"logger: {body['path']}: {error.strerror}; nothing is logged")
+            self._unopened[number] = body
+            if number not in self._troubled:
+                self._troubled.add(number)
+                note(f"logger: {body['path']}: {error.strerror}; nothing is logged")
 
     def close(self, number: int) -> None:
         """``close``: write what was held back."""
         log = self.logs.pop(number, None)
+        self._unopened.pop(number, None)
         self._troubled.discard(number)
         if log is not None:
             try:

@@ -18,6 +18,7 @@ import pytest
 from tare.errors import Unavailable
 from tare.supervisor import logfiles
 from tare.supervisor.logformats import HEAD, TAIL, FramedLog, JsonLog, LogFile, split_line, timestamp
+from tare.supervisor.logger import Logger
 
 from .conftest import DEADLINE, Peer, eventually, everything
 from .test_starting import children
@@ -92,6 +93,34 @@ def test_json_lines_as_shippers_read_them(tmp_path: Path) -> None:
     assert records[-1]["log"] == "rest"
 
 
+def slowly_encoded(chunks: list[bytes]) -> list[str]:
+    """What is in the records of ``json-file``, put together line by line: the model for the writer."""
+    *lines, rest = b"".join(chunks).split(b"\n")
+    pieces = [piece for line in lines for piece in split_line(line + b"\n")] + split_line(rest)
+    return [piece.decode(errors="replace") for piece in pieces if piece]
+
+
+@pytest.mark.parametrize("max_size", [0, 3000])
+@pytest.mark.parametrize("seed", range(20))
+def test_chunks_are_encoded_at_once_as_line_by_line(tmp_path: Path, seed: int, max_size: int) -> None:
+    chance = random.Random(seed)
+    words = [b"word ", b"\n", b"\\n", b"\\", b'"', b"\x7f", b"\r\n", b"\x00\t", "é€\u2028".encode()]
+    words += [b"\xed\xa0\x80", b"\xff", b"\xe2"]
+    words += [b"x" * 20_000] if seed % 4 == 0 else []
+    path = tmp_path / "log"
+    out = writer(path, "json-file", max_size=max_size, max_file=10_000)
+    chunks = [b"".join(chance.choices(words, k=chance.randrange(1, 60))) for _ in range(30)]
+    for chunk in chunks:
+        out.write(1, 0, memoryview(chunk))
+    out.close()
+    files = [entry.read_bytes() for entry in sorted(tmp_path.iterdir(), key=lambda entry: -int(entry.suffix[1:] or 0))]
+    assert (len(files) > 1) == bool(max_size)
+    records = [json.loads(line) for line in b"".join(files).split(b"\n") if line]
+    assert [record["log"] for record in records] == slowly_encoded(chunks)
+    for data in files[:-1]:
+        assert len(data) >= max_size > data.rstrip(b"\n").rfind(b"\n"), "not more than the last line is over the limit"
+
+
 def test_a_long_line_is_not_cut_in_a_character() -> None:
     line = ("a" + "€" * 20_000).encode()
     pieces = split_line(line)
@@ -136,6 +165,56 @@ def test_rotation_keeps_so_many_files(tmp_path: Path, driver: str, count: int) -
     kept = text(path, driver).splitlines(keepends=True)
     assert kept == [b"line %d\n" % number for number in range(300 - len(kept), 300)]
     assert text(path, driver, tail=7).splitlines(keepends=True) == kept[-7:]
+
+
+def refused(*_paths: object) -> None:
+    raise PermissionError(13, "Permission denied")
+
+
+@pytest.mark.parametrize("what", ["rename", "open"])
+def test_a_rotation_that_fails_loses_nothing(tmp_path: Path, driver: str, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    path = tmp_path / "log"
+    out = writer(path, driver, max_size=1000, max_file=4)
+    said = [b"line %d\n" % number for number in range(120)]
+    for number in range(60):
+        out.write(1, number, memoryview(said[number]))
+    before = {entry.name for entry in tmp_path.iterdir()}
+    kept = text(path, driver)
+    with monkeypatch.context() as broken:
+        broken.setattr(os, what, refused)
+        for number in range(60, 90):
+            out.write(1, number, memoryview(said[number]))
+    assert {entry.name for entry in tmp_path.iterdir()} == before
+    assert text(path, driver) == kept + b"".join(said[60:90]), "what came meanwhile is in the present file, and none has gone"
+    assert path.stat().st_size > 1000
+    for number in range(90, 120):
+        out.write(1, number, memoryview(said[number]))
+    out.close()
+    lines = text(path, driver).splitlines(keepends=True)
+    assert lines == said[-len(lines) :] and path.stat().st_size < 1200, "and it is rotated again"
+
+
+def test_rotation_and_following_look_only_at_what_they_must(
+    tmp_path: Path, driver: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, line = tmp_path / "log", b"x" * 200 + b"\n"
+    looked: list[str] = []
+    exists = os.path.exists
+    monkeypatch.setattr(os.path, "exists", lambda path: bool(looked.append(path)) or exists(path))
+    out = writer(path, driver, max_size=100, max_file=1_000_000)
+    for number in range(50):
+        out.write(1, number, memoryview(line))
+    assert len(list(tmp_path.iterdir())) == 50
+    assert len(looked) <= 50 * 50, "files that there could be are not looked for"
+    follower = logfiles.Follower(str(path), driver)
+    assert len(list(follower.read())) == 50
+    out.max_size = 0
+    with monkeypatch.context() as closed:
+        closed.setattr(logfiles, "open_files", refused)
+        out.write(1, 99, memoryview(line))
+        assert [data for _stream, _time, data in follower.read()] == [line], "nothing is opened anew for each line"
+    out.close()
+    follower.close()
 
 
 def lines_of(pieces: list[tuple[int, bytes]]) -> list[tuple[int, bytes]]:
@@ -263,6 +342,19 @@ def test_a_disk_that_hangs_stalls_neither_start_nor_exit(peer: Peer, tmp_path: P
     assert text(tmp_path / "after", "local") == b"after\n"
     repair.kill()
     repair.wait()
+
+
+def test_a_log_that_could_not_be_opened_is_tried_again(tmp_path: Path, driver: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "absent" / "log"
+    logger = Logger()
+    logger.open({"log": 1, **log(path, driver)})
+    for _ in range(3):
+        logger.write(1, 1, 0, memoryview(b"lost\n"))
+    path.parent.mkdir()
+    logger.write(1, 1, 0, memoryview(b"kept\n"))
+    logger.close(1)
+    assert text(path, driver) == b"kept\n"
+    assert capsys.readouterr().err.count("nothing is logged") == 1
 
 
 def test_a_full_disk_loses_chunks_but_no_container(peer: Peer, tmp_path: Path) -> None:
