@@ -7,6 +7,7 @@ import fcntl
 import os
 import socket
 import struct
+import sys
 from collections import deque
 
 from tare.supervisor.loop import ENDED, IN, OUT
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 LIMIT = 1 << 20
 """Bytes kept for a client that reads slowly; beyond, the process's output is left in its pipe."""
 LINGER = 5.0
-"""Seconds that the socket stays open after the last byte for the client to close it first: closing a socket that holds unread
-input would reset the connection and cost the client the end of the output."""
+"""Seconds that the socket stays open after the last byte for the client to close it first, again and again while it still reads:
+closing a socket that holds unread input would reset the connection and cost the client the end of the output."""
 
 HEAD_PAUSE = 0.001
 """Seconds until it is looked again whether the client has read the head of its answer; doubled each time."""
@@ -179,15 +180,19 @@ class Client:
     def _head_unread(self) -> bool:
         """docker-py reads the head of its answer through a buffer that it then leaves: what came together with it would be
         lost. So the first output waits, for a while, until the head has been read (unix(7), SIOCOUTQ)."""
-        waiting = bytearray(4)
-        with contextlib.suppress(OSError):
-            fcntl.ioctl(self.fd, _SIOCOUTQ, waiting)
-        if self._head_pause > HEAD_PATIENCE or not any(waiting):
+        if self._head_pause > HEAD_PATIENCE or not self._unread():
             self._head_pause = 0.0
             return False
         self._head = self.loop.after(self._head_pause, self._look_again)
         self._head_pause *= 2
         return True
+
+    def _unread(self) -> int:
+        """What was sent and the client has not read (unix(7)) or not acknowledged (tcp(7)), as the kernel measures it."""
+        waiting = bytearray(4)
+        with contextlib.suppress(OSError):
+            fcntl.ioctl(self.fd, _SIOCOUTQ, waiting)
+        return int.from_bytes(waiting, sys.byteorder)
 
     def _look_again(self) -> None:
         self._head = None
@@ -201,9 +206,19 @@ class Client:
             except OSError:
                 self._linger = self.loop.after(0, self.close)
             else:
-                self._linger = self.loop.after(LINGER if self._hearing else 0, self.close)
+                self._stay(self._unread())
             finally:
                 sock.detach()
+
+    def _stay(self, unread: int) -> None:
+        self._linger = self.loop.after(LINGER if self._hearing else 0, lambda: self._leave(unread))
+
+    def _leave(self, before: int) -> None:
+        unread = self._unread()
+        if self._hearing and unread < before:
+            self._stay(unread)
+        else:
+            self.close()
 
     def _interest(self) -> None:
         if self.fd < 0:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tare.errors import Conflict
+from tare.supervisor import attach
+from tare.supervisor.loop import Loop
 
 from .conftest import DEADLINE, Peer, eventually, everything, frames, until
 
@@ -217,3 +219,32 @@ def test_who_never_reads_the_head_holds_nobody_up(peer: Peer) -> None:
     eventually(lambda: b"output" in ours.recv(65536, socket.MSG_PEEK))
     assert everything(ours) == b"head, output\n"
     ours.close()
+
+
+def test_a_client_that_still_reads_at_the_end_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And no longer when it has stopped."""
+    monkeypatch.setattr(attach, "LINGER", 0.02)
+    loop = Loop()
+    ours, client = socket.socketpair()
+    one = attach.Client(
+        loop, ours.detach(), "a", wants_input=False, streams=frozenset({1}), framed=False, keys=b"", initial=b""
+    )
+    one.connect(None, False)
+    rounds: list[int] = []
+    leave = attach.Client._leave
+
+    def judge(self: attach.Client, before: int) -> None:
+        rounds.append(before)
+        if len(rounds) <= 5:
+            assert len(client.recv(1000, socket.MSG_WAITALL)) == 1000
+        leave(self, before)
+
+    monkeypatch.setattr(attach.Client, "_leave", judge)
+    one.gone = lambda _client: loop.stop()
+    for _ in range(20):
+        one.take(1, b"x" * 1000)
+    one.finish()
+    loop.run()
+    assert len(rounds) == 6 and rounds == sorted(set(rounds), reverse=True)
+    assert len(everything(client)) == 15_000
+    client.close()
