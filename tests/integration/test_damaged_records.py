@@ -126,3 +126,59 @@ def test_a_network_is_used_and_its_record_kept(daemon: Daemon, how: str) -> None
     assert place["Gateway"] in gateway
     assert "Address already in use" in refused(daemon, "run", "--rm", "--ip", place["IPAddress"], "busybox", "true")
     assert recorded(daemon, "networks", "bridge") == damaged
+
+
+IMAGES = {
+    "manifest": "UPDATE images SET manifest = 'rubbish'",
+    "bytes": "UPDATE images SET manifest = CAST(x'ff' AS TEXT)",
+    "number": "UPDATE images SET manifest = 5",
+}
+
+
+@pytest.mark.parametrize("how", [*IMAGES, "blob", "configuration"])
+def test_an_image_is_kept_until_it_is_loaded_again_or_removed(daemon: Daemon, tmp_path: Path, how: str) -> None:
+    archive = str(tmp_path / "busybox.tar")
+    daemon.tare("save", "-o", archive, "busybox")
+    daemon.tare("run", "-d", "--name", "lives", "--network", "none", "busybox", "sleep", "1000")
+    id = daemon.tare("image", "inspect", "-f", "{{.Id}}", "busybox").stdout.strip()
+
+    def hurt() -> None:
+        daemon.kill(signal.SIGKILL)
+        with contextlib.closing(sqlite3.connect(daemon.data_root / "state.db")) as database, database:
+            ((manifest,),) = database.execute("SELECT manifest FROM images").fetchall()
+            database.execute(IMAGES.get(how, "SELECT 1"))
+        if how not in IMAGES:
+            blob = manifest if how == "blob" else id
+            (daemon.data_root / "content/blobs/sha256" / blob.removeprefix("sha256:")).write_text("{")
+        daemon.start()
+
+    before = set((daemon.data_root / "content/blobs/sha256").iterdir())
+    hurt()
+    assert daemon.tare("images", "-q", "--no-trunc").stdout == daemon.tare("images", "-q", "--no-trunc").stdout == f"{id}\n"
+    assert daemon.log().count(f"image busybox:latest ({id}) cannot be read and is kept") == 1
+    assert "using its referenced image" in refused(daemon, "rmi", "busybox")
+    assert refused(daemon, "run", "--rm", "busybox", "true")
+    assert daemon.tare("exec", "lives", "echo", "in").stdout == "in\n"
+    daemon.tare("image", "prune", "-af")
+    assert daemon.tare("restart", "-t", "0", "lives").returncode == 0
+    assert set((daemon.data_root / "content/blobs/sha256").iterdir()) == before
+    daemon.tare("load", "-i", archive)
+    assert daemon.tare("run", "--rm", "busybox", "echo", "whole").stdout == "whole\n"
+
+    hurt()
+    daemon.tare("rm", "-f", "lives")
+    assert f"Deleted: {id}" in daemon.tare("rmi", "busybox").stdout
+    assert "No such image" in refused(daemon, "image", "inspect", "busybox")
+    assert not list((daemon.data_root / "content/blobs/sha256").iterdir())
+
+
+def test_a_name_of_no_image_means_none(daemon: Daemon) -> None:
+    daemon.kill(signal.SIGKILL)
+    with contextlib.closing(sqlite3.connect(daemon.data_root / "state.db")) as database, database:
+        database.execute("UPDATE image_names SET image = 'sha256:nobody'")
+    daemon.start()
+    assert "No such image" in refused(daemon, "image", "inspect", "busybox")
+    assert daemon.tare("images", "--format", "{{.Repository}}").stdout == "<none>\n"
+    id = daemon.tare("images", "-q").stdout.strip()
+    daemon.tare("tag", id, "busybox")
+    assert daemon.tare("run", "--rm", "--network", "none", "busybox", "echo", "named").stdout == "named\n"

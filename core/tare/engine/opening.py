@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
 import logging
 import os
@@ -155,7 +156,12 @@ async def reconcile(engine: Engine) -> None:
     containers = {entry.container.id for entry in engine.registry.entries()}
     layers = {pictures.layer_id(layer.chain_id) for image in engine.store.images() for layer in image.layers}
     for name in engine.roster.with_data("storage"):
-        await _each(engine, "storage", name, containers | layers)
+        keep = containers | layers
+        if not engine.store.whole:
+            # Which layers are those of an image that cannot be read is not known.
+            with contextlib.suppress(TareError):
+                keep |= set(await (await engine.roster.open("storage", name)).call("list"))
+        await _each(engine, "storage", name, keep)
     live = [
         (connection.endpoint, connection.attachment, connection.bindings)
         for entry in engine.registry.entries()

@@ -58,7 +58,9 @@ async def unpack(engine: Engine, image: Image, storage: Handle) -> str | None:
 
 
 async def drop_layers(engine: Engine) -> None:
-    """Remove from every driver the layers that no image has any more, children first."""
+    """Remove from every driver the layers that no image has any more, children first; none while an image cannot be read."""
+    if not engine.store.whole:
+        return
     for handle in engine.roster.opened("storage"):
         listed = await handle.call("list")
         alive = {c.id for c in engine.containers()}

@@ -15,12 +15,13 @@ _PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{1,64})")
 class Catalog:
     """Never changed once made, but for ``found``, which remembers what was asked for.
 
-    ``manifests``: id → digest of the manifest. ``names``: name with tag → id. ``tags``: id → its names, sorted.
+    ``manifests``: id → digest of the manifest. ``names``: name with tag → id, of which there is a manifest. ``tags``: id → its
+    names, sorted.
     """
 
     def __init__(self, manifests: Mapping[str, str], names: Mapping[str, str]) -> None:
         self.manifests = dict(manifests)
-        self.names = dict(names)
+        self.names = {name: id for name, id in names.items() if id in self.manifests}
         self.tags: dict[str, list[str]] = {}
         for name in sorted(self.names):
             self.tags.setdefault(self.names[name], []).append(name)

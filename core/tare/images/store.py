@@ -33,6 +33,9 @@ from tare.model.image import Image, ImageConfig
 
 log = logging.getLogger(__name__)
 
+UNREADABLE = ImageConfig()
+"""The configuration of an image whose own cannot be read."""
+
 Line = Callable[[str], None]
 
 
@@ -62,6 +65,7 @@ class ImageStore:
         self._parsed: dict[str, Image] = {}
         self._held: list[set[str]] = []
         self._spared = False
+        self._told: set[str] = set()
         self._catalog = Catalog(table.images(), table.references())
         self._settle()
 
@@ -94,12 +98,23 @@ class ImageStore:
         found = [self._at_least(catalog, id) for id in catalog.manifests]
         return sorted(found, key=lambda image: image.created, reverse=True)
 
+    @property
+    def whole(self) -> bool:
+        """Every image can be read; while one cannot it is not known which layers are its own."""
+        return not any(image.config is UNREADABLE for image in self.images())
+
     def _at_least(self, catalog: Catalog, id: str) -> Image:
         try:
             return self._dressed(catalog, id)
-        except TareError:
+        except TareError as error:
+            self._tell(catalog, id, error)
             tags = tuple(catalog.tags.get(id, ()))
-            return Image(id, catalog.manifests[id], "", "", "", ImageConfig(), (), tags=tags)
+            return Image(id, catalog.manifests[id], "", "", "", UNREADABLE, (), tags=tags)
+
+    def _tell(self, catalog: Catalog, id: str, error: TareError) -> None:
+        if id not in self._told:
+            self._told.add(id)
+            log.error("image %s (%s) cannot be read and is kept: %s", " ".join(catalog.tags.get(id, ["<none>"])), id, error)
 
     def _dressed(self, catalog: Catalog, id: str) -> Image:
         parsed = self._parsed.get(id)
@@ -294,7 +309,7 @@ class ImageStore:
             try:
                 parse_manifest(self._blobs.read(manifest))
             except TareError as error:
-                log.warning("image %s: %s", id, error)
+                self._tell(self._catalog, id, error)
                 continue
             sound[id] = manifest
         return sound

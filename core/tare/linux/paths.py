@@ -9,7 +9,10 @@ import os
 from tare.linux import syscalls
 from tare.linux.syscalls import TEXT, WORD, encoded, prototype, through
 
+RESOLVE_NO_XDEV = 0x01
 RESOLVE_NO_MAGICLINKS = 0x02
+RESOLVE_NO_SYMLINKS = 0x04
+RESOLVE_BENEATH = 0x08
 RESOLVE_IN_ROOT = 0x10
 
 MOST_LINKS = 40
@@ -36,6 +39,11 @@ def open_in_root(root: int, path: str | bytes, flags: int = os.O_PATH, mode: int
     """Open ``path`` as if ``root`` (a directory's descriptor) were ``/``: absolute links and ``..`` stay inside it, and
     links of procfs that lead to open files are not followed. Raises OSError (ELOOP for such a link)."""
     return openat2(root, path, flags, mode, RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS)
+
+
+def open_beneath(directory: int, path: str | bytes, flags: int = os.O_PATH, mode: int = 0) -> int:
+    """Open ``path`` below ``directory`` without following any link. Raises OSError (EXDEV when it climbs out)."""
+    return openat2(directory, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
 
 
 def make_directory(root: int, path: str, mode: int = 0o755) -> int:

@@ -87,7 +87,7 @@ class Images:
 
     def images(self) -> dict[str, str]:
         """Id → digest of the manifest, oldest first."""
-        return dict(self._database.read("SELECT id, manifest FROM images ORDER BY rowid"))
+        return self._pairs("SELECT CAST(id AS BLOB), CAST(manifest AS BLOB) FROM images ORDER BY rowid")
 
     def add(self, id: str, manifest: str, created: str) -> None:
         """Write an image, new or known. ``created`` is RFC 3339."""
@@ -105,7 +105,11 @@ class Images:
 
     def references(self) -> dict[str, str]:
         """Name → image id."""
-        return dict(self._database.read("SELECT name, image FROM image_names ORDER BY name"))
+        return self._pairs("SELECT CAST(name AS BLOB), CAST(image AS BLOB) FROM image_names ORDER BY name")
+
+    def _pairs(self, statement: str) -> dict[str, str]:
+        rows: list[tuple[bytes, bytes]] = self._database.read(statement)
+        return {key.decode(errors="replace"): value.decode(errors="replace") for key, value in rows}
 
     def set_reference(self, name: str, id: str) -> None:
         """Let a name mean an image that was added. Raises Conflict for one that was not."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tare.linux.paths import make_directory, make_file, open_in_root
+from tare.linux.paths import make_directory, make_file, open_beneath, open_in_root
 
 
 @pytest.fixture
@@ -73,6 +73,13 @@ def test_links_of_procfs_are_not_followed(tmp_path: Path) -> None:
             open_in_root(host, f"/proc/self/fd/{host}/etc")
     finally:
         os.close(host)
+
+
+def test_beneath_refuses_every_link_and_climb(root: int, tmp_path: Path) -> None:
+    (tmp_path / "root/link").symlink_to("/")
+    for path in ("link", "../outside", "/etc"):
+        with pytest.raises(OSError):
+            open_beneath(root, path)
 
 
 def test_a_nul_is_refused(root: int) -> None:
