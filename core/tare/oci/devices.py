@@ -88,7 +88,7 @@ def _host_devices(directory: str) -> Iterator[str]:
             if entry.is_dir(follow_symlinks=False):
                 if entry.name not in _NOT_OF_THE_CONTAINER:
                     yield from _host_devices(entry.path)
-            elif entry.path != "/dev/console":
+            elif entry.path not in ("/dev/console", "/dev/ptmx"):
                 mode = entry.stat(follow_symlinks=False).st_mode
                 if stat.S_ISBLK(mode) or stat.S_ISCHR(mode):
                     yield entry.path

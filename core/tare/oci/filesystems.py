@@ -8,7 +8,7 @@ from typing import Any
 
 from tare.errors import Invalid
 from tare.linux.filesystems import filesystem_type
-from tare.linux.mounts import WITHIN_PROC
+from tare.linux.mounts import WITHIN_PROC, split_options
 from tare.oci.request import DEFAULT_SHM, SpecRequest
 
 Entry = dict[str, Any]
@@ -54,6 +54,7 @@ MASKED = (
     "/sys/devices/virtual/powercap",
     "/sys/firmware",
 )
+TMPFS_OPTIONS = ("size", "mode", "uid", "gid", "nr_inodes", "nr_blocks", "mpol")
 READ_ONLY = ("/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger")
 
 
@@ -106,6 +107,11 @@ def _bind(bind: Any) -> Entry:
 
 
 def _tmpfs(tmpfs: Any) -> Entry:
+    for word in filter(None, split_options(tmpfs.options)[2].split(",")):
+        name, given, _ = word.partition("=")
+        if not given or name not in TMPFS_OPTIONS:
+            hint = f"a word of mount(8), or one of {', '.join(TMPFS_OPTIONS)} with a value"
+            raise Invalid(f'invalid tmpfs option ["{word}"]', subject=tmpfs.target, hint=hint)
     return {"destination": _absolute(tmpfs.target), "type": "tmpfs", "source": "tmpfs", "options": [*tmpfs.options, "rprivate"]}
 
 

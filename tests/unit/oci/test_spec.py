@@ -94,6 +94,8 @@ def test_an_exec_is_as_the_container_but_for_what_is_given() -> None:
         ({"devices": (Device("/dev/nope", "/dev/nope"),)}, "/dev/nope"),
         ({"devices": (Device("/dev/null", "/dev/null", "x"),)}, "invalid device mode: x"),
         ({"binds": (BindMount("/x", "relative"),)}, "relative"),
+        ({"tmpfs": (TmpfsMount("/t", ("noexec", "foo")),)}, 'invalid tmpfs option ["foo"]'),
+        ({"tmpfs": (TmpfsMount("/t", ("size",)),)}, 'invalid tmpfs option ["size"]'),
         ({"binds": (BindMount("/etc", "/proc"),)}, "/proc: it is not of type proc"),
         ({"tmpfs": (TmpfsMount("//proc/"),)}, "/proc: it is not of type proc"),
         ({"binds": (BindMount("/etc", "/proc/sys"),)}, "/proc/sys: it is inside /proc"),

@@ -98,6 +98,16 @@ def test_a_device_is_given_with_its_access(stage: Stage, tmp_path: Path) -> None
     assert "Operation not permitted" in outcome.err
 
 
+def test_a_device_takes_the_place_of_another(stage: Stage) -> None:
+    devices = (Device("/dev/zero", "/dev/null"), Device("/dev/full", "/etc/passwd-"))
+    assert stage.sh("head -c 2 /dev/null | wc -c; stat -c %t:%T /etc/passwd-", devices=devices).out.split() == ["2", "1:7"]
+    devices = (Device("/dev/zero", "/etc/passwd-"),)
+    assert stage.do("stat", "-c", "%t:%T", "/etc/passwd-", devices=devices).out.strip() == "1:5"
+    (stage.rootfs / "etc/passwd-").unlink()
+    with pytest.raises(TareError, match='making device "/etc/passwd" in the container: file exists'):
+        stage.do("true", devices=(Device("/dev/zero", "/etc/passwd"),))
+
+
 def test_masked_and_read_only_paths(stage: Stage) -> None:
     outcome = stage.sh(
         "wc -c < /proc/keys; ls /sys/firmware | wc -l; echo 1 > /proc/sys/vm/swappiness; echo 1 > /sys/kernel/profiling"
@@ -199,6 +209,17 @@ def test_tmpfs(stage: Stage) -> None:
         "stat -c %a /t; df /t | tail -1; mount | grep ' /t '", tmpfs=(TmpfsMount("/t", ("size=64k", "mode=711", "noexec")),)
     )
     assert outcome.out.startswith("711\n") and " 64 " in outcome.out and "noexec" in outcome.out
+
+
+def test_a_tmpfs_has_the_mode_of_the_directory_that_it_covers(stage: Stage) -> None:
+    places = ("/root", "/tmp", "/fresh", "/named")
+    for name, mode in (("root", 0o700), ("tmp", 0o1777), ("named", 0o700)):
+        (stage.rootfs / name).mkdir(exist_ok=True)
+        (stage.rootfs / name).chmod(mode)
+    tmpfs = tuple(TmpfsMount(place, ("mode=0711",) if place == "/named" else ("size=1m",)) for place in places)
+    assert stage.do("stat", "-c", "%a", *places, tmpfs=tmpfs).out.split() == ["700", "1777", "1777", "711"]
+    for name in ("fresh", "named"):
+        (stage.rootfs / name).rmdir()
 
 
 def test_shm_size(stage: Stage) -> None:

@@ -54,9 +54,10 @@ class Furnishing:
 
     def mount(self, target: str, type: str, source: str, flags: int, propagation: int, data: str) -> None:
         """A file system on a directory of the container, which is made when it is missing."""
-        place = _ordinary(self.root, target) if type in ("proc", "sysfs") else make_directory(self.root, target)
         if type == "tmpfs":
-            self._spare_proc(place, target)
+            place, data = self._for_tmpfs(target, data)
+        else:
+            place = _ordinary(self.root, target) if type in ("proc", "sysfs") else make_directory(self.root, target)
         os.fchdir(place)
         mounts.mount(source, ".", type, flags, data)
         if propagation:
@@ -70,6 +71,18 @@ class Furnishing:
         self._spare_proc(place, target, fd)
         mounts.move_mount(fd, place)
         os.close(place)
+
+    def _for_tmpfs(self, target: str, data: str) -> tuple[int, str]:
+        """The directory to cover, and the options: unless they name a mode it is that of the directory, where there is one."""
+        try:
+            place = open_in_root(self.root, target, os.O_PATH | os.O_DIRECTORY)
+        except FileNotFoundError:
+            return make_directory(self.root, target), data
+        self._spare_proc(place, target)
+        if "mode=" in data:
+            return place, data
+        mode = f"mode={stat.S_IMODE(os.fstat(place).st_mode):o}"
+        return place, f"{mode},{data}" if data else mode
 
     def _spare_proc(self, place: int, target: str, tree: int = -1) -> None:
         """Refuse to hide a part of /proc: a link of the image may lead there. Raises Failure."""
@@ -101,18 +114,26 @@ class Furnishing:
         os.close(dev)
 
     def node(self, path: str, mode: int, device: int, uid: int, gid: int) -> None:
-        """One more device node; one that the defaults have made already is as good."""
+        """One more device node, in the place of another that the defaults or an earlier start have made there. Raises
+        FileExistsError for what is no device."""
         parent, _, name = path.rpartition("/")
         place = make_directory(self.root, parent or "/")
+        mask = os.umask(0)
         try:
-            mask = os.umask(0)
-            os.mknod(name, mode, device, dir_fd=place)
-            os.umask(mask)
+            try:
+                os.mknod(name, mode, device, dir_fd=place)
+            except FileExistsError:
+                there = os.stat(name, dir_fd=place, follow_symlinks=False)
+                if not stat.S_ISCHR(there.st_mode) and not stat.S_ISBLK(there.st_mode):
+                    raise
+                if (there.st_mode, there.st_rdev) == (mode, device):
+                    return
+                os.unlink(name, dir_fd=place)
+                os.mknod(name, mode, device, dir_fd=place)
             if uid or gid:
                 os.chown(name, uid, gid, dir_fd=place, follow_symlinks=False)
-        except FileExistsError:
-            os.umask(mask)
         finally:
+            os.umask(mask)
             os.close(place)
 
     def link(self, path: str, text: str) -> None:
