@@ -341,6 +341,18 @@ def test_an_exec_is_told_to_start_before_it_is_told_to_end(engine: Daemon) -> No
         engine.tare("rm", "-f", "told")
 
 
+def test_an_exec_that_outlives_its_container_is_told_to_end_first(engine: Daemon) -> None:
+    since = str(time.time())
+    engine.tare("run", "-d", "--name", "outlived", "--pid", "host", "--network", "none", "busybox", "sleep", "1000")
+    engine.tare("exec", "-d", "outlived", "sleep", "1000")
+    engine.tare("kill", "outlived")
+    engine.tare("wait", "outlived")
+    span = ("--since", since, "--until", str(time.time()))
+    told = engine.tare("events", *span, "--filter", "container=outlived", "--format", "{{.Action}}").stdout.split()
+    engine.tare("rm", "outlived")
+    assert told.count("exec_die") == 1 and told.index("exec_die") < told.index("die")
+
+
 def test_joining_another_container(engine: Daemon) -> None:
     engine.tare("run", "-d", "--name", "first", "--ipc", "shareable", "busybox", "sleep", "1000")
     try:

@@ -198,6 +198,7 @@ def container_ended(engine: Engine, container: Container) -> None:
     for exec in list(container.execs.values()):
         if exec.running:
             note(engine, replace(exec, running=False, exit_code=137))
+            announce(engine, container, "exec_die", execID=exec.id, exitCode="137")
         engine.exec_ended.setdefault(exec.id, time.monotonic())
 
 

@@ -99,8 +99,12 @@ class Furnishing:
             raise Failure("bind", 0, f'cannot mount at "{target}": it is inside /proc')
 
     def touch(self, path: str) -> None:
-        """An empty file, unless something is there."""
-        os.close(make_file(self.root, path))
+        """An empty file, unless something is there or the root has no room for it: it is a mark, which nobody must have."""
+        try:
+            os.close(make_file(self.root, path))
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise
 
     def devices(self, directory: str) -> None:
         """The default devices and links, on a fresh /dev (OCI runtime spec, config-linux.md)."""
