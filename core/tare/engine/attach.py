@@ -109,5 +109,5 @@ async def resize(engine: Engine, ref: str, rows: int, columns: int) -> None:
     if not container.running:
         raise Conflict(f"cannot resize a stopped container: {ref}", subject=ref)
     body = {"container": container.id, "exec": "", "rows": rows, "columns": columns}
-    await engine.supervision.ask("resize", body)
+    await engine.supervision.ask("resize", body, again=True)
     announce(engine, container, "resize", height=str(rows), width=str(columns))

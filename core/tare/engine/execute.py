@@ -236,4 +236,4 @@ async def resize(engine: Engine, id: str, rows: int, columns: int) -> None:
     if not wish.running:
         raise Conflict(f"exec {id} is not running", subject=id)
     body = {"container": wish.container, "exec": id, "rows": rows, "columns": columns}
-    await engine.supervision.ask("resize", body)
+    await engine.supervision.ask("resize", body, again=True)

@@ -36,24 +36,26 @@ def number(name: str) -> int:
     raise Invalid(f"Invalid signal: {name}", subject=name, hint="a name such as SIGTERM, or a number")
 
 
-async def kill(engine: Engine, ref: str, signal: str = "SIGKILL") -> None:
-    """Send a signal to the container's first process. Raises Conflict when it does not run."""
+async def kill(engine: Engine, ref: str, signal: str = "SIGKILL", *, again: bool = False) -> None:
+    """Send a signal to the container's first process; ``again`` as in ``send``. Raises Conflict when it does not run."""
     container = engine.registry.find(ref).container
     value = number(signal or "SIGKILL")
     if not container.running:
         raise Conflict(f"cannot kill container: {ref}: container {container.id} is not running", subject=ref)
-    await send(engine, container, value)
+    await send(engine, container, value, again=again)
     announce(engine, container, "kill", signal=str(value))
 
 
-async def send(engine: Engine, container: Container, signal: int) -> None:
-    """Quietly succeeds when the process has just ended: its exit is on the way. A start that is on its way is awaited."""
+async def send(engine: Engine, container: Container, signal: int, *, again: bool = False) -> None:
+    """Quietly succeeds when the process has just ended: its exit is on the way. A start that is on its way is awaited. When the
+    supervisor dies meanwhile, SIGKILL is sent by the next one, and with ``again`` every signal is."""
     entry = engine.registry.get(container.id)
     if entry is not None and container.running and not container.state.pid:
         async with entry.lock:
             pass
     try:
-        await engine.supervision.ask("signal", {"container": container.id, "exec": "", "signal": int(signal)})
+        body = {"container": container.id, "exec": "", "signal": int(signal)}
+        await engine.supervision.ask("signal", body, again=again or signal == signals.SIGKILL)
     except NotFound:
         return
     if container.state.status == "paused" and signal == signals.SIGKILL:

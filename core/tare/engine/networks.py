@@ -118,7 +118,7 @@ async def disconnect(engine: Engine, container: Container) -> None:
         await handle.call("release", connection.endpoint.id)
         if connection.bindings:
             try:
-                await engine.supervision.ask("release", {"owner": container.id})
+                await engine.supervision.ask("release", {"owner": container.id}, again=True)
             except TareError as error:
                 log.warning("ports of container %s: %s", container.name, error)
         container.connections.pop(name, None)

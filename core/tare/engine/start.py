@@ -165,5 +165,5 @@ async def warm(engine: Engine, runtime: Handle, entry: str) -> None:
         return
     path = [path for path in sys.path if path]
     body = {"runtime": runtime.name, "entry": entry, "path": path, "build": builds.of(entry)}
-    await engine.supervision.ask("template", body)
+    await engine.supervision.ask("template", body, again=True)
     loaded.add(key)

@@ -36,7 +36,7 @@ async def stop(engine: Engine, ref: str, timeout: int | None, signal: str) -> No
             log.info("container %s: %s", container.name, error)  # it has just ended, or the kill that follows thaws it
     try:
         with contextlib.suppress(Conflict):  # it has just ended by itself
-            await kill.kill(engine, container.id, str(number))
+            await kill.kill(engine, container.id, str(number), again=True)
         done, _ = await asyncio.wait((ended,), timeout=None if timeout < 0 else timeout)
         if not done:
             await kill.finish(engine, container, ended)

@@ -31,8 +31,8 @@ RECENT = 1.0
 
 
 class Supervision:
-    """Asks the supervisor and hears from it. What is asked while there is none waits for the next; what had been sent when
-    it went away fails, because nobody knows whether it was done."""
+    """Asks the supervisor and hears from it. What is asked while there is none waits for the next; what had been sent when it
+    went away fails, because nobody knows whether it was done, unless who asked says that it may be done ``again``."""
 
     def __init__(self, exec_root: Path, on_event: Callable[[str, Body], None], on_lost: Callable[[], None]) -> None:
         self._exec_root = exec_root
@@ -43,7 +43,8 @@ class Supervision:
         self._serial = 0
         self._asked: dict[int, asyncio.Future[Body]] = {}
         self._received: dict[int, list[int]] = {}
-        self._queue: list[tuple[str, int, Body, list[int]]] = []
+        self._again: dict[int, tuple[str, Body]] = {}
+        self._queue: deque[tuple[str, int, Body, list[int]]] = deque()
         self._told: deque[tuple[float, str, Body]] = deque()
         self._closed = False
         self._ready = False
@@ -74,10 +75,11 @@ class Supervision:
             asyncio.get_running_loop().add_writer(self._sock, self._writable)
 
     def ask(
-        self, kind: str, body: Body, fds: Sequence[int] = (), received: list[int] | None = None
+        self, kind: str, body: Body, fds: Sequence[int] = (), received: list[int] | None = None, *, again: bool = False
     ) -> asyncio.Future[Body]:
         """Send a request; the future gives the answer or raises the supervisor's TareError. Descriptors that come with the
-        answer are put into ``received`` and are then the caller's."""
+        answer are put into ``received`` and are then the caller's. What may be done twice without harm, and brings no
+        descriptors, is asked ``again`` of the next supervisor when this one dies with it in hand."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Body] = loop.create_future()
         if self._sock is None and self._closed:
@@ -87,6 +89,8 @@ class Supervision:
         self._asked[self._serial] = future
         if received is not None:
             self._received[self._serial] = received
+        if again:
+            self._again[self._serial] = kind, body
         try:
             self._send(kind, self._serial, body, fds)
         except OSError as error:
@@ -127,7 +131,7 @@ class Supervision:
     def refuse(self, why: str) -> None:
         """There is no supervisor for the time being: whoever waits for one is told so. What nobody waits for stays."""
         queue = self._queue
-        self._queue = [waiting for waiting in queue if not (waiting[1] or waiting[3])]
+        self._queue = deque(waiting for waiting in queue if not (waiting[1] or waiting[3]))
         for _kind, serial, _body, fds in queue:
             self._fail(serial, Unavailable(f"there is no supervisor: {why}", hint="it is being started; try again"))
             for fd in fds:
@@ -144,7 +148,7 @@ class Supervision:
             except OSError:
                 self._lost()
                 return
-            self._queue.pop(0)
+            self._queue.popleft()
             for fd in fds:
                 os.close(fd)
         asyncio.get_running_loop().remove_writer(self._sock)
@@ -168,6 +172,7 @@ class Supervision:
             kind, serial, body, fds = message
             future = self._asked.pop(serial, None)
             received = self._received.pop(serial, None)
+            self._again.pop(serial, None)
             if received is not None and future is not None and not future.done():
                 received += fds
             else:
@@ -189,7 +194,7 @@ class Supervision:
         if self._closed:
             self.refuse("the daemon is going down")
         elif known:
-            self._queue[:0] = [(kind, 0, body, []) for _at, kind, body in self._recent()]
+            self._queue.extendleft((kind, 0, body, []) for _at, kind, body in reversed(self._recent()))
             self._told.clear()
             self._on_lost()
 
@@ -202,11 +207,16 @@ class Supervision:
         self._sock.close()
         self._sock = None
         self._gone.set()
-        for serial in self._asked.keys() - {waiting[1] for waiting in self._queue}:
+        queued = {waiting[1] for waiting in self._queue}
+        self._queue.extendleft(
+            (kind, serial, body, []) for serial, (kind, body) in reversed(self._again.items()) if serial not in queued
+        )
+        for serial in self._asked.keys() - queued - self._again.keys():
             self._fail(serial, Unavailable("the supervisor has gone away", hint="it is being restarted; try again"))
 
     def _fail(self, serial: int, error: TareError) -> None:
         self._received.pop(serial, None)
+        self._again.pop(serial, None)
         future = self._asked.pop(serial, None)
         if future is not None and not future.done():
             future.set_exception(error)

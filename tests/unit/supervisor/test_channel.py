@@ -272,6 +272,51 @@ def test_what_had_not_been_sent_waits_for_the_next_supervisor(late: Late, tmp_pa
     asyncio.run(scene())
 
 
+def test_what_may_be_done_twice_is_asked_of_the_next_supervisor(late: Late, tmp_path: Path) -> None:
+    async def scene() -> None:
+        one = await connected(late, tmp_path / "run")
+        once, first, second = one.ask("once", {}), one.ask("kill", {}, again=True), one.ask("release", {}, again=True)
+        answered = one.ask("kill", {}, again=True)
+        assert not one._queue, "all four are in its hands"
+        for _ in range(4):
+            message = await asyncio.to_thread(messages.receive, late.peer)
+            assert message is not None
+        messages.send(late.peer, "ok", message[1], {})
+        late.peer.close()
+        async with asyncio.timeout(DEADLINE):
+            await answered
+            with pytest.raises(Unavailable, match="has gone away"):
+                await once
+            _, _ = await asyncio.gather(one.connect(), asyncio.to_thread(late.greet))
+            assert not first.done()
+            one.go_on()
+            serials = await asyncio.to_thread(late.serve, 2)
+            assert await asyncio.gather(first, second) == [{}, {}]
+        assert serials == sorted(serials)
+        late.peer.close()
+        _, _ = await asyncio.gather(one.connect(), asyncio.to_thread(late.greet))
+        one.go_on()
+        assert not one._queue, "and then never again"
+        one._closed = True
+        one._drop()
+
+    asyncio.run(scene())
+
+
+def test_what_would_be_asked_again_is_refused_where_there_is_no_next(late: Late, tmp_path: Path) -> None:
+    async def scene() -> None:
+        one = await connected(late, tmp_path / "run")
+        asked = one.ask("kill", {}, again=True)
+        late.peer.close()
+        async with asyncio.timeout(DEADLINE):
+            await one._gone.wait()
+            one.refuse("it cannot be started")
+            with pytest.raises(Unavailable, match="it cannot be started"):
+                await asked
+
+    asyncio.run(scene())
+
+
 def test_a_template_loads_before_the_supervisor_has_its_streams_back(late: Late, tmp_path: Path) -> None:
     async def scene() -> None:
         one = await connected(late, tmp_path / "run", ready=False)
