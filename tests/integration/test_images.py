@@ -85,6 +85,7 @@ def test_layers_of_a_forced_removal_go_with_the_last_container(engine: Daemon, m
     def layers() -> set[str]:
         return {path.name for path in engine.data_root.glob("storage/overlay2/layers/*")}
 
+    engine.tare("run", "--rm", *NONE, "busybox", "true")
     before = layers()
     container = engine.tare("create", *NONE, "mine:1").stdout.strip()
     own = layers() - before

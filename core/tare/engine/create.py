@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from tare.engine import bundle, defaults, pictures, wishes
 from tare.engine.clock import now
 from tare.engine.persist import announce, save
 from tare.engine.roster import Handle
-from tare.errors import Invalid, NotFound, Unsupported
+from tare.errors import Invalid, NotFound, TareError, Unsupported
 from tare.model.container import ContainerConfig
 from tare.oci import init as inits
 from tare.oci import spec as oci
@@ -23,6 +23,8 @@ from tare.oci import spec as oci
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
+COPYING = 3600.0
+"""Seconds that a driver may take for a snapshot: one without copy-on-write copies an image."""
 
 
 async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[str, tuple[str, ...]]:
@@ -31,6 +33,7 @@ async def create(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
     try:
         return await record(engine, config, name)
     except NotFound as error:
+        engine.store.image(config.image)
         raise Invalid(error.message, subject=error.subject, hint=error.hint) from error
 
 
@@ -80,12 +83,12 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
         changed_by=changed_by,
     )
     warnings += oci.warnings(bundle.request(container, defaults.of_a_start(engine.settings)))
-    async with AsyncExitStack() as undo:
+    async with pictures.needed(engine, container), AsyncExitStack() as undo:
         engine.registry.claim(container.name, id)
         undo.callback(engine.registry.disclaim, container.name)
         layer = await pictures.unpack(engine, image, storage)
-        await storage.call("prepare", id, layer, config.storage_options)
         undo.push_async_callback(discard, engine, storage, id)
+        await storage.call("prepare", id, layer, config.storage_options, deadline=COPYING)
         os.mkdir(container.directory, 0o710)
         undo.callback(shutil.rmtree, container.directory, True)
         save(engine, container, durable=True)
@@ -97,8 +100,9 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
 
 
 async def discard(engine: Engine, storage: Handle, id: str) -> None:
-    """Take a snapshot back that no container came to own."""
-    engine.supervision.tell("clean", {"paths": await storage.call("remove", id)})
+    """Take a snapshot back that no container came to own. Where the driver cannot, the next start of the daemon does."""
+    with suppress(TareError):
+        engine.supervision.tell("clean", {"paths": await storage.call("remove", id)})
 
 
 def hostname(config: ContainerConfig, id: str) -> str:

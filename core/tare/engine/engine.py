@@ -82,6 +82,9 @@ class Engine:
         self.templates: set[str] = set()
         self.layers: dict[str, set[str]] = {}
         self.unpacking: dict[tuple[str, str], asyncio.Lock] = {}
+        self.dropping = asyncio.Lock()
+        self.creating: dict[str, Container] = {}
+        self.removing = asyncio.Lock()
         self.default_storage = ""
         self.started_at = now()
         self.tasks: set[asyncio.Task[Any]] = set()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 from tare.containers.container import Container
 from tare.engine.persist import publish
 from tare.engine.roster import Handle
-from tare.errors import Conflict, NotFound
+from tare.errors import Conflict, InUse, NotFound
 from tare.images.unpacking import DriverSpec
 from tare.model.image import Image
 
@@ -28,21 +28,41 @@ def layer_id(chain_id: str) -> str:
 
 
 def users(engine: Engine, image_id: str) -> list[Container]:
-    return [c for c in engine.containers() if c.image_id == image_id]
+    """The containers of an image, also those that are being created."""
+    return [c for c in (*engine.containers(), *engine.creating.values()) if c.image_id == image_id]
+
+
+@contextlib.asynccontextmanager
+async def needed(engine: Engine, container: Container) -> AsyncIterator[None]:
+    """While a container is being created its image and its layers stay. Raises NotFound when the image has gone since it was
+    looked up."""
+    if engine.removing.locked():
+        async with engine.removing:
+            pass
+    engine.store.image(container.image_id)
+    engine.creating[container.id] = container
+    try:
+        yield
+    finally:
+        del engine.creating[container.id]
 
 
 async def unpack(engine: Engine, image: Image, storage: Handle) -> str | None:
-    """Make every layer of an image exist in a driver. Returns the topmost layer, None for an image without layers."""
+    """Make every layer of an image that is ``needed`` exist in a driver. Returns the topmost layer, None for an image without
+    layers."""
     if not image.layers:
         return None
     top = layer_id(image.layers[-1].chain_id)
     have = engine.layers.get(storage.name)
     if have is None:
-        have = engine.layers[storage.name] = set(await storage.call("list"))
+        async with engine.dropping:
+            have = engine.layers.setdefault(storage.name, set(await storage.call("list")))
     if top in have:
         return top
     lock = engine.unpacking.setdefault((storage.name, top), asyncio.Lock())
     async with lock:
+        async with engine.dropping:
+            pass  # what is being removed at this moment is made again
         if top not in have:
             spec = DriverSpec(
                 factory=storage.driver.factory,
@@ -57,38 +77,41 @@ async def unpack(engine: Engine, image: Image, storage: Handle) -> str | None:
     return top
 
 
-async def drop_layers(engine: Engine) -> None:
-    """Remove from every driver the layers that no image has any more, children first; none while an image cannot be read."""
+async def drop_layers(engine: Engine, gone: Image | None = None) -> None:
+    """Remove from every driver the layers of an image (every layer, when its own are not known) that no image has any more,
+    children first; none while an image cannot be read. Beside it containers are created and images come: what they need is asked
+    before each removal, and what goes is said to be gone before it is."""
     if not engine.store.whole:
         return
-    for handle in engine.roster.opened("storage"):
-        listed = await handle.call("list")
-        alive = {c.id for c in engine.containers()}
-        stale = [id for id in listed if id not in alive and id not in _needed(engine)]
-        paths: list[str] = []
-        while stale:
-            left: list[str] = []
-            for id in stale:
-                if id in _needed(engine):  # since a moment ago: somebody loads the image again
-                    continue
-                try:
-                    paths += await handle.call("remove", id)
-                    engine.layers.get(handle.name, set()).discard(id)
-                except Conflict:
-                    left.append(id)
-                except Exception as error:
-                    if getattr(error, "kind", "") != "in_use":
-                        raise
-                    left.append(id)
-            if len(left) == len(stale):
-                break
-            stale = left
-        if paths:
-            engine.supervision.tell("clean", {"paths": paths})
+    async with engine.dropping:
+        for handle in engine.roster.opened("storage"):
+            stale = [layer_id(layer.chain_id) for layer in reversed(gone.layers if gone else ())]
+            stale = stale or await _layers(engine, handle)
+            have = engine.layers.get(handle.name, set())
+            paths: list[str] = []
+            tried = 0
+            while len(stale) != tried:
+                tried, left = len(stale), []
+                for id in stale:
+                    if any(layer_id(layer.chain_id) == id for image in engine.store.images() for layer in image.layers):
+                        continue
+                    known = id in have
+                    have.discard(id)
+                    try:
+                        paths += await handle.call("remove", id)
+                    except InUse:
+                        if known:
+                            have.add(id)
+                        left.append(id)
+                stale = left
+            if paths:
+                engine.supervision.tell("clean", {"paths": paths})
 
 
-def _needed(engine: Engine) -> set[str]:
-    return {layer_id(layer.chain_id) for image in engine.store.images() for layer in image.layers}
+async def _layers(engine: Engine, storage: Handle) -> list[str]:
+    """What a driver has that is no container's."""
+    listed = await storage.call("list")
+    return [id for id in listed if engine.registry.get(id) is None and id not in engine.creating]
 
 
 async def tag(engine: Engine, ref: str, target: str) -> None:
@@ -97,29 +120,38 @@ async def tag(engine: Engine, ref: str, target: str) -> None:
     publish(engine, "image", "tag", image.id, {"name": target})
 
 
-async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[tuple[str, str]]:
-    """Untag, and delete when nothing refers to the image any more. Raises Conflict while containers use it; with ``force``
-    stopped ones lose their image and go on with what they have of it."""
-    image, name = engine.store.known(ref)
+def _may_go(engine: Engine, image: Image, ref: str, name: str, *, force: bool) -> bool:
+    """Whether no container stands in the way of deleting an image. Raises Conflict where its names or containers forbid what
+    ``ref`` asks for."""
     using = users(engine, image.id)
-    running = [c for c in using if c.running]
-    last = not name or len(image.tags) <= 1
+    held = [c for c in using if c.running or c.id in engine.creating]
     if not name:
-        _refuse_by_id(image, ref, using, running, force)
-    elif last and using and not force:
+        _refuse_by_id(image, ref, using, held, force)
+    elif len(image.tags) <= 1 and using and not force:
         raise Conflict(
             f'conflict: unable to remove repository reference "{ref}" (must force) - '
             f"container {using[0].id[:12]} is using its referenced image {short(image)}",
             subject=ref,
         )
+    return not held
+
+
+async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[tuple[str, str]]:
+    """Untag, and delete when nothing refers to the image any more. Raises Conflict while containers use it; with ``force``
+    stopped ones lose their image and go on with what they have of it."""
+    image, name = engine.store.known(ref)
+    _may_go(engine, image, ref, name, force=force)
     await engine.plugins.before("tare_before_image_remove", image=image, reference=ref)
-    done: list[tuple[str, str]] = await asyncio.to_thread(
-        engine.store.remove, ref, force=force, keep=bool(running) or (not prune and not last)
-    )
+    last = not name or len(image.tags) <= 1
+    async with engine.removing:
+        free = _may_go(engine, image, ref, name, force=force)
+        done: list[tuple[str, str]] = await asyncio.to_thread(
+            engine.store.remove, ref, force=force, keep=not free or (not prune and not last)
+        )
     for what, name in done:
         publish(engine, "image", "untag" if what == "untagged" else "delete", image.id, {"name": name})
     if any(what == "deleted" for what, _ in done):
-        await drop_layers(engine)
+        await drop_layers(engine, image)
         engine.plugins.after(
             "tare_after_image_remove", id=image.id, references=[name for what, name in done if what == "untagged"]
         )
@@ -127,7 +159,7 @@ async def remove(engine: Engine, ref: str, *, force: bool, prune: bool) -> list[
 
 
 def _refuse_by_id(image: Image, ref: str, using: list[Container], running: list[Container], force: bool) -> None:
-    """Raise Conflict where Docker does (moby daemon/images/image_delete.go, checkImageDeleteConflict)."""
+    """Raise Conflict where Docker does."""
     conflict = f"conflict: unable to delete {short(image)}"
     if running:
         reason = f"(cannot be forced) - image is being used by running container {running[0].id[:12]}"

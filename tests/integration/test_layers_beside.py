@@ -1,0 +1,117 @@
+"""Images and containers that come and go at once: whoever got a container has all of it, and nothing is left."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.unit.images.conftest import config, docker_archive, pack, tree
+
+from .conftest import Daemon, new_daemon, wait_for
+
+GONE = ("No such image", "Unable to find image", "No such container")
+BUSY = ("is using its referenced image", "image is being used by")
+
+
+@pytest.fixture(params=["overlay2", "vfs"])
+def shop(request: pytest.FixtureRequest, suite_directory: Path) -> Iterator[Daemon]:
+    daemon = new_daemon(suite_directory, f"shop-{request.param}", "--storage-driver", request.param)
+    daemon.start()
+    try:
+        yield daemon
+    finally:
+        daemon.stop()
+        shutil.rmtree(daemon.directory, ignore_errors=True)
+
+
+@pytest.fixture
+def archives(suite_directory: Path, busybox_tar: Path) -> Iterator[list[Path]]:
+    """Two images of three layers, of which they share two."""
+    base = busybox_tar.read_bytes()
+    middle = tree({f"many/{number}": b"x" for number in range(300)})
+    paths = []
+    for name in ("red", "blue"):
+        top = tree({"colour": name.encode()})
+        path = suite_directory / f"beside-{name}.tar"
+        path.write_bytes(pack(docker_archive(([f"{name}:1"], config(base, middle, top), [base, middle, top]))))
+        paths.append(path)
+    yield paths
+    for path in paths:
+        path.unlink()
+
+
+def together(stop: threading.Event, *works: Callable[[], None]) -> None:
+    """Run all at once. The first failure of any is raised, and sets ``stop``."""
+    failures: list[BaseException] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as error:
+            failures.append(error)
+            stop.set()
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def fine(done: subprocess.CompletedProcess[str], *texts: str) -> bool:
+    """Whether a command did it. Not having done it is right for these reasons alone."""
+    assert done.returncode == 0 or any(text in done.stderr for text in texts), done.stderr
+    return done.returncode == 0
+
+
+def test_st10_images_go_beside_containers_that_come(shop: Daemon, archives: list[Path]) -> None:
+    stop = threading.Event()
+    one_at_a_time = threading.Lock()
+
+    def comes_and_goes(name: str, path: Path) -> None:
+        while not stop.is_set():
+            with one_at_a_time:
+                shop.tare("load", "-i", str(path))
+            with one_at_a_time:
+                fine(shop.tare("rmi", f"{name}:1", check=False), *GONE, *BUSY)
+
+    def creates(name: str) -> None:
+        made = 0
+        while made < 4 and not stop.is_set():
+            done = shop.tare("create", "--network", "none", f"{name}:1", "cat", "/colour", "/many/299", check=False)
+            if not fine(done, *GONE):
+                continue
+            made += 1
+            id = done.stdout.strip()
+            assert shop.tare("start", "-a", id).stdout == f"{name}x"
+            shop.tare("rm", id)
+
+    def prunes() -> None:
+        while not stop.is_set():
+            with one_at_a_time:
+                shop.tare("image", "prune", "-af")
+
+    def all_creates() -> None:
+        try:
+            together(stop, *(lambda name=name: creates(name) for name in ("red", "blue")))  # type: ignore[misc]
+        finally:
+            stop.set()
+
+    names = ("red", "blue")
+    together(stop, all_creates, prunes, *(lambda n=n, p=p: comes_and_goes(n, p) for n, p in zip(names, archives, strict=True)))  # type: ignore[misc]
+    for path in archives:
+        shop.tare("load", "-i", str(path))
+    assert shop.tare("run", "--rm", "--network", "none", "red:1", "cat", "/colour").stdout == "red"
+    shop.tare("image", "prune", "-af")
+    storage = shop.data_root / "storage" / shop.extra[1]
+    for place in ("layers", "snapshots", "staging", "trash"):
+        wait_for(lambda place=place: not os.listdir(storage / place), f"nothing in {place}")  # type: ignore[misc]
+    assert "Traceback" not in shop.log()
