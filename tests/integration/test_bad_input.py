@@ -100,6 +100,7 @@ RUNS: list[tuple[list[str], int, str]] = [
     (["--volumes-from", "a", "busybox", "true"], 125, "--volumes-from"),
     (["--no-such-flag", "busybox", "true"], 125, "unknown flag: --no-such-flag"),
     (["--hostname", "h" * 64, "busybox", "true"], 125, "invalid hostname"),
+    (["--domainname", "d" * 65, "busybox", "true"], 125, "invalid domainname"),
 ]
 """(arguments after ``run --rm``, exit code, what stderr says; after a bar what an old docker says by itself)."""
 

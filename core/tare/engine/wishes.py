@@ -37,6 +37,8 @@ def check(config: ContainerConfig) -> list[str]:
     _mounts(config)
     if len(config.hostname) > 63:
         raise Invalid(f"invalid hostname: {config.hostname}", subject=config.hostname, hint="at most 63 characters")
+    if len(config.domainname) > 64:
+        raise Invalid(f"invalid domainname: {config.domainname}", subject=config.domainname, hint="at most 64 characters")
     if config.stop_signal:
         kill.number(config.stop_signal)
     for entry in config.extra_hosts:

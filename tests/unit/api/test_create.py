@@ -101,6 +101,7 @@ def test_what_cannot_be_honoured_is_refused_by_the_user_s_word_for_it(member: st
         ({"Binds": ["./x:/data"]}, Invalid, "mount path must be absolute"),
         ({"Binds": ["/x"]}, Unsupported, "anonymous volumes"),
         ({"Binds": ["/a:/b:wrong"]}, Invalid, "invalid mode: wrong"),
+        ({"Binds": ["/a:/b:rw,ro"]}, Invalid, "invalid mode: rw,ro"),
         ({"Binds": ["/a:/b:ro:rw"]}, Invalid, "invalid volume specification"),
         ({"Mounts": [{"Type": "volume", "Target": "/x"}]}, Unsupported, "type=volume"),
         ({"Mounts": [{"Type": "bind", "Source": "/a"}]}, Invalid, "Target must not be empty"),

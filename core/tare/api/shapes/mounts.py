@@ -31,9 +31,12 @@ def bind(spec: str) -> BindMount:
         if "/" in source or source.startswith("."):
             raise Invalid(f"invalid mount path: '{source}' mount path must be absolute", subject=source)
         raise Unsupported(f"named volumes are not supported yet: -v {spec}", subject=spec, hint=VOLUME_HINT)
+    modes = [mode for mode in parts[2].split(",") if mode] if len(parts) == 3 else []
+    if {"ro", "rw"} <= set(modes):
+        raise Invalid(f"invalid volume specification: '{spec}': invalid mode: {parts[2]}", subject=spec, hint="either ro or rw")
     read_only = False
     propagation = ""
-    for mode in filter(None, parts[2].split(",") if len(parts) == 3 else ()):
+    for mode in modes:
         if mode == "ro":
             read_only = True
         elif mode in PROPAGATIONS and not propagation:
