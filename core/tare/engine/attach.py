@@ -8,14 +8,15 @@ import os
 import socket
 import struct
 import termios
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
 from tare.engine import logs
 from tare.engine.persist import announce
 from tare.engine.values import AttachOptions
-from tare.errors import Conflict, Invalid
-from tare.model.container import LogOptions
+from tare.errors import Conflict, Invalid, NotFound
+from tare.supervisor import logfiles
 from tare.supervisor.attach import HEAD_PATIENCE, HEAD_PAUSE
 
 if TYPE_CHECKING:
@@ -56,10 +57,6 @@ async def attach(engine: Engine, ref: str, conn: socket.socket, options: AttachO
     """Allowed before the start: then nothing that the process writes is missed. The caller closes its own copy."""
     container = check(engine, ref)
     keys = detach_keys(options.detach_keys)
-    if options.logs:
-        await replay(engine, container, conn, options)
-    if not options.stream:
-        return
     body = {
         "id": os.urandom(8).hex(),
         "container": container.id,
@@ -71,19 +68,56 @@ async def attach(engine: Engine, ref: str, conn: socket.socket, options: AttachO
         "detach_keys": keys,
         "initial": options.initial,
     }
-    if container.state.status in ("exited", "dead") and options.logs:
+    if options.logs:
+        if not await replay(engine, container, conn, options, body):
+            return
+    elif not options.stream:
         return
-    engine.supervision.tell("attach", body, [conn.fileno()])
+    else:
+        engine.supervision.tell("attach", body, [conn.fileno()])
     announce(engine, container, "attach")
 
 
-async def replay(engine: Engine, container: Container, conn: socket.socket, options: AttachOptions) -> None:
-    """What was written before, in the same framing as what follows."""
-    loop = asyncio.get_running_loop()
+async def replay(
+    engine: Engine, container: Container, conn: socket.socket, options: AttachOptions, body: dict[str, Any]
+) -> bool:
+    """What was written before, in the same framing as what follows, which begins with the byte after it. Whether it does follow:
+    nothing does of what has ended."""
+    logs.check(container)
+    entry = engine.registry.get(container.id)
+    if entry is not None and container.running and not container.state.pid:
+        async with entry.lock:  # a start that is on its way
+            pass
     await head_read(conn)
-    wanted = LogOptions(stdout=options.stdout, stderr=options.stderr)
     conn.setblocking(False)
-    async for record in await logs.logs(engine, container.id, wanted):
+    await logs.flush(engine, container)
+    log = logfiles.Replay(container.log_path, container.log_driver, stdout=options.stdout, stderr=options.stderr)
+    try:
+        await say(conn, container, log.read())
+        if options.stream and container.running:
+            try:
+                place = await engine.supervision.ask("attach", {**body, "replay": True}, [conn.fileno()])
+            except NotFound:
+                await logs.flush(engine, container)  # it has just ended
+            else:
+                try:
+                    await say(conn, container, log.rest(place.get("inode", 0), place.get("size", 0)))
+                finally:
+                    engine.supervision.tell("play", {"id": body["id"]})
+                return True
+        await say(conn, container, log.rest(0, 0))
+    finally:
+        log.close()
+    follows = options.stream and container.state.status == "created"
+    if follows:
+        engine.supervision.tell("attach", body, [conn.fileno()])
+    return follows
+
+
+async def say(conn: socket.socket, container: Container, lines: Iterator[logfiles.Line]) -> None:
+    """Lines of a log, as a stream."""
+    loop = asyncio.get_running_loop()
+    async for record in logs.records(lines):
         head = b"" if container.config.tty else struct.pack(">BxxxI", record.stream, len(record.data))
         await loop.sock_sendall(conn, head + record.data)
 

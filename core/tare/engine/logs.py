@@ -24,12 +24,7 @@ BATCH = 2048
 async def logs(engine: Engine, ref: str, options: LogOptions) -> AsyncIterator[LogRecord]:
     """Raises NotFound, and Unsupported for the log driver ``none``; then the records."""
     container = engine.registry.find(ref).container
-    if not container.log_path:
-        raise Unsupported(
-            "configured logging driver does not support reading",
-            subject=ref,
-            hint=f"the container uses the log driver {container.log_driver}",
-        )
+    check(container)
     await flush(engine, container)
     chosen: dict[str, Any] = {
         "stdout": options.stdout,
@@ -39,8 +34,18 @@ async def logs(engine: Engine, ref: str, options: LogOptions) -> AsyncIterator[L
         "tail": options.tail,
     }
     if not (options.follow and container.running):
-        return _records(logfiles.read(container.log_path, container.log_driver, **chosen))
+        return records(logfiles.read(container.log_path, container.log_driver, **chosen))
     return _follow(engine, container, logfiles.Follower(container.log_path, container.log_driver, **chosen))
+
+
+def check(container: Container) -> None:
+    """Raises Unsupported where nothing can be read back."""
+    if not container.log_path:
+        raise Unsupported(
+            "configured logging driver does not support reading",
+            subject=container.name,
+            hint=f"the container uses the log driver {container.log_driver}",
+        )
 
 
 async def flush(engine: Engine, container: Container) -> None:
@@ -51,7 +56,8 @@ async def flush(engine: Engine, container: Container) -> None:
         return
 
 
-async def _records(lines: Iterator[logfiles.Line]) -> AsyncIterator[LogRecord]:
+async def records(lines: Iterator[logfiles.Line]) -> AsyncIterator[LogRecord]:
+    """Lines read off the loop's thread."""
     loop = asyncio.get_running_loop()
     while batch := await loop.run_in_executor(None, lambda: list(islice(lines, BATCH))):
         for line in batch:
@@ -71,7 +77,7 @@ async def _follow(engine: Engine, container: Container, follower: logfiles.Follo
             last = ended.done()
             if last:
                 await flush(engine, container)
-            async for record in _records(follower.finish() if last else follower.read()):
+            async for record in records(follower.finish() if last else follower.read()):
                 yield record
             if last or follower.over:
                 return

@@ -38,10 +38,12 @@ class Client:
     """One attachment. ``streams`` is a set of stream numbers. Owns ``fd``; ``gone(client)`` comes once when it has left.
 
     ``once`` says that the end of the client's input is the end of the process's; without it the client's end of input
-    ends the attachment alone, as in Docker, so that the next client still finds an open stdin.
+    ends the attachment alone, as in Docker, so that the next client still finds an open stdin. While it is ``corked``
+    somebody else writes to the socket, and what is to be delivered waits.
     """
 
     __slots__ = (
+        "_corked",
         "_early",
         "_events",
         "_finishing",
@@ -78,6 +80,7 @@ class Client:
         framed: bool,
         keys: bytes,
         initial: bytes,
+        corked: bool = False,
     ) -> None:
         os.set_blocking(fd, False)
         self.loop = loop
@@ -100,6 +103,7 @@ class Client:
         self._head: Timer | None = None
         self._head_pause = HEAD_PAUSE
         self._finishing = False
+        self._corked = corked
         self.gone: Callable[[Client], None] = _nothing
         self.drained: Callable[[Client], None] = _nothing
         self.detached: Callable[[Client], None] = _nothing
@@ -134,6 +138,15 @@ class Client:
         self._input = None
         self._send()
 
+    def uncork(self) -> None:
+        """Deliver what has waited, and what comes."""
+        self._corked = False
+        self._send()
+
+    @property
+    def _waits(self) -> bool:
+        return self._corked or self._head is not None
+
     def close(self) -> None:
         """Leave at once."""
         if self.fd < 0:
@@ -153,7 +166,7 @@ class Client:
         self._size += len(data)
 
     def _send(self) -> None:
-        if self.fd < 0 or self._head is not None:
+        if self._waits or self.fd < 0:
             return
         out = self._out
         if out and self._head_pause and self._head_unread():
@@ -223,7 +236,7 @@ class Client:
     def _interest(self) -> None:
         if self.fd < 0:
             return
-        events = (IN if self._hearing and not self._waiting else 0) | (OUT if self._out else 0)
+        events = (IN if self._hearing and not self._waiting else 0) | (OUT if self._out and not self._waits else 0)
         if not events and self._waiting:
             # Not watched at all while stdin is slow, or a client that hangs up would be reported for ever.
             events = -1

@@ -2,7 +2,8 @@
 
 A chunk is a packet of its own kind, which begins with a NUL byte (no message does): ``CHUNK`` then the bytes.
 The other packets are messages: supervisor → logger ``open`` {"log": number, "driver", "path", "max_size", "max_file"},
-``close`` {"log"} and ``flush`` {"log"}, which alone is answered, with ``ok``.
+``close`` {"log"} and ``flush`` {"log", "place": bool}, which alone is answered, with ``ok`` {}; or, when the ``place`` is asked
+for, with that of the log's end, lines without newline included: {"inode", "size"}, {} when there is no file.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from tare.supervisor.loop import Loop
     from tare.supervisor.messages import Body
 
-    Answer = Callable[[TareError | None], None]
+    Answer = Callable[[Body | TareError], None]
 
 CHUNK = struct.Struct("<BBxxIQ")
 """NUL, stream, log number, nanoseconds since the epoch."""
@@ -98,9 +99,7 @@ class Journal:
     def write(self, log: int, stream: int, data: bytes) -> bool:
         """Log a chunk with the present time. False: taken, but wait for ``when_free`` before the next."""
         one = self._logs[log]
-        if one.silent:
-            one.silent = False
-            self._put(one, _opening(one))
+        self._break_silence(one)
         if self._turns and self._hung:
             self._dropped += len(data)
             return True
@@ -120,18 +119,27 @@ class Journal:
         if not one.queue:
             del self._logs[log]
 
-    def flush(self, log: int, answer: Answer) -> None:
-        """``answer(None)`` when everything written so far is in the file, or ``answer(error)``."""
+    def flush(self, log: int, answer: Answer, *, place: bool = False) -> None:
+        """``answer({})``, or with the ``place`` where it ends, when everything written so far is in the file; or
+        ``answer(error)``."""
         if self._hung:
             answer(Unavailable("the log does not keep up: its disk hangs"))
             return
+        one = self._logs.get(log, self._none)
+        if place and one is not self._none:
+            self._break_silence(one)
         self._serial += 1
         self._asked[self._serial] = answer
-        self._put(self._logs.get(log, self._none), [messages.encode("flush", self._serial, {"log": log})[0]])
+        self._put(one, [messages.encode("flush", self._serial, {"log": log, "place": place})[0]])
 
     def stop(self) -> None:
         """Let the logger write what it has and go."""
         self._logger.stop()
+
+    def _break_silence(self, one: Log) -> None:
+        if one.silent:
+            one.silent = False
+            self._put(one, _opening(one))
 
     def _put(self, one: Log, parts: list[bytes]) -> None:
         if not self._turns:
@@ -203,16 +211,16 @@ class Journal:
                 self._turns.append(one)
         if not self._turns:
             # Something to be tried, by which its recovery is seen.
-            self._none.queue.append([messages.encode("flush", 0, {"log": 0})[0]])
+            self._none.queue.append([messages.encode("flush", 0, {"log": 0, "place": False})[0]])
             self._turns.append(self._none)
         self._refuse("the log does not keep up: its disk hangs")
         for one in turns:
             one.free()
 
-    def _hear(self, _channel: Channel, _kind: str, serial: int, _body: Body, _fds: list[int]) -> None:
+    def _hear(self, _channel: Channel, _kind: str, serial: int, body: Body, _fds: list[int]) -> None:
         answer = self._asked.pop(serial, None)
         if answer is not None:
-            answer(None)
+            answer(body)
 
     def _lost(self) -> None:
         self._refuse("the logger has died and is started again")

@@ -168,6 +168,29 @@ class Follower:
         self._log.close()
 
 
+class Replay:
+    """A log read in two goes: what is there, and later the rest up to a place that the logger has named."""
+
+    def __init__(self, path: str, driver: str, *, stdout: bool = True, stderr: bool = True) -> None:
+        """Raises OSError, and KeyError for a driver that keeps no file."""
+        self._log = _Log(path, driver, _chosen(stdout, stderr), 0, 0, -1)
+
+    def read(self) -> Iterator[Line]:
+        """The lines that are complete now."""
+        return self._log.read()
+
+    def rest(self, inode: int, size: int) -> Iterator[Line]:
+        """What follows, until ``size`` bytes of the file ``inode`` are read, also a line that has no newline there. Without such
+        a file (0) everything that is there."""
+        self._log.end = inode, size
+        yield from self._log.read()
+        yield from self._log.finish()
+
+    def close(self) -> None:
+        """Safe twice."""
+        self._log.close()
+
+
 class _Log:
     """A position in a log that outlives rotations: the open files from the oldest of interest to the newest."""
 
@@ -181,6 +204,8 @@ class _Log:
         self._at = 0
         self._skip = 0
         self.over = False
+        self.end = 0, 0
+        """The inode and size at which it ends, whatever is written after that."""
         if tail >= 0:
             scan = tail_of_framed if driver == "local" else tail_of_lines
             first, self._at, self._skip = scan(self._files, tail)
@@ -195,11 +220,12 @@ class _Log:
                 self._files = open_files(self._path)
                 if not self._files:
                     return
-            data = os.pread(self._files[0], BLOCK, self._at)
+            here = self.end[0] and os.fstat(self._files[0]).st_ino == self.end[0]
+            data = os.pread(self._files[0], min(BLOCK, max(0, self.end[1] - self._at)) if here else BLOCK, self._at)
             if data:
                 self._at += len(data)
                 yield from self._choose(self._decoder.feed(data))
-            elif not self._next():
+            elif here or not self._next():
                 return
 
     def finish(self) -> Iterator[Line]:

@@ -53,6 +53,10 @@ class LogFile:
         """Log one chunk read at ``at``. Raises OSError, and then nothing of it is in the file."""
         raise NotImplementedError
 
+    def place(self) -> tuple[int, int]:
+        """Where everything written so far ends, once what was held back is in the file: its inode and size. Raises OSError."""
+        return os.fstat(self._fd).st_ino, self._size
+
     def close(self) -> None:
         """Write what was held back, and close."""
         os.close(self._fd)
@@ -167,10 +171,15 @@ class JsonLog(LogFile):
         else:
             self._append_lines(b"".join([encoded(lines, tail), *(encoded(piece, tail) for piece in full)]))
 
+    def place(self) -> tuple[int, int]:
+        held, self._held = self._held, {}
+        for stream, rest in held.items():
+            self._append_lines(encoded(rest, self._tail(stream)))
+        return super().place()
+
     def close(self) -> None:
         try:
-            for stream, rest in self._held.items():
-                self._append_lines(encoded(rest, self._tail(stream)))
+            self.place()
         finally:
             super().close()
 

@@ -65,6 +65,18 @@ class Logger:
                 self._troubled.add(number)
                 note(f"logger: {body['path']}: {error.strerror}; nothing is logged")
 
+    def place(self, number: int) -> Body:
+        """The answer to ``flush``."""
+        log = self.logs.get(number)
+        if log is not None:
+            try:
+                inode, size = log.place()
+            except OSError as error:
+                note(f"logger: {log.path}: {error.strerror}")
+            else:
+                return {"inode": inode, "size": size}
+        return {}
+
     def close(self, number: int) -> None:
         """``close``: write what was held back."""
         log = self.logs.pop(number, None)
@@ -98,7 +110,7 @@ def main(arguments: list[str]) -> None:
             elif kind == "close":
                 logger.close(body["log"])
             if serial:
-                messages.send(sock, "ok", serial, {})
+                messages.send(sock, "ok", serial, logger.place(body["log"]) if body["place"] else {})
         except Exception:
             report()
     for number in list(logger.logs):

@@ -150,11 +150,13 @@ class Supervisor:
         except BlockingIOError:
             return
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
-        Channel(self.loop, peer, requests.hear, self._left)
 
-    def _left(self, channel: Channel) -> None:
-        if channel in self.listeners:
-            self.listeners.remove(channel)
+        def left(channel: Channel) -> None:
+            if channel in self.listeners:
+                self.listeners.remove(channel)
+            requests.left(channel)
+
+        Channel(self.loop, peer, requests.hear, left)
 
 
 def main(arguments: list[str]) -> None:

@@ -32,6 +32,9 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
                 "detach_keys": bytes, "initial": bytes}  + one stream socket
                may come before start: nothing that the process writes is missed. The socket is closed by the supervisor
                when the process has ended and all output is delivered. → {}
+               With "replay": True, of a running process, its output waits until ``play``: the asker shows the log before it
+               → {"inode", "size"} of the log file where that output begins, {} when that is not known; NotFound
+    play       {"id"} the output may follow now; a client without it is closed when the asker goes → {}
     discard    {"container", "exec"}  forget attachments that wait for a start which will not come → {}
     signal     {"container", "exec", "signal": int} → {}; NotFound when not running
     resize     {"container", "exec", "rows", "columns"} → {}

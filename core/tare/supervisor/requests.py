@@ -64,11 +64,13 @@ class Requests:
 
     def __init__(self, supervisor: Supervisor) -> None:
         self._supervisor = supervisor
+        self._corked: dict[str, tuple[Channel, Client]] = {}
         self._perform: dict[str, Perform] = {
             "hello": self.hello,
             "template": self.template,
             "start": self.start,
             "attach": self.attach,
+            "play": self.play,
             "discard": self.discard,
             "signal": self.signal,
             "resize": self.resize,
@@ -103,6 +105,13 @@ class Requests:
             request.reply(Internal(f"{kind}: {error}"))
         finally:
             close_all(request.fds)
+
+    def left(self, channel: Channel) -> None:
+        """Who was writing to a corked client is gone."""
+        for id, (owner, client) in list(self._corked.items()):
+            if owner is channel:
+                del self._corked[id]
+                client.close()
 
     def hello(self, request: Request) -> Body | None:
         oldest, newest = request.body["versions"]
@@ -174,13 +183,34 @@ class Requests:
         process = supervisor.processes.get(key)
         if process is not None and process.adopted and process.running:
             raise Conflict(f"the streams of {key[1] or key[0]} are lost", subject=key[0])
+        running = process is not None and process.exit is None
+        replay = bool(body.get("replay"))
+        if replay and not running:
+            raise _not_running(request)
         client = self._client(key, body, request.take_fds()[0])
+        if replay:
+            self._corked[client.id] = request.channel, client
         if key in supervisor.starting:
             supervisor.starting[key].attach(client)
-        elif process is not None and process.exit is None:
+        elif process is not None and running:
+            if replay:
+                process.drain()
             process.join(client)
         else:
             supervisor.waiting.setdefault(key, []).append(client)
+        if not replay:
+            return {}
+        # Without a log that can be asked there is nothing to be replayed any more.
+        log = process.log if process is not None else 0
+        supervisor.journal.flush(
+            log, lambda place: request.reply({} if isinstance(place, TareError) else place), place=True
+        )
+        return None
+
+    def play(self, request: Request) -> Body | None:
+        _channel, client = self._corked.pop(request.body["id"], (None, None))
+        if client is not None:
+            client.uncork()
         return {}
 
     def _client(self, key: tuple[str, str], body: Body, fd: int) -> Client:
@@ -194,6 +224,7 @@ class Requests:
             framed=body["framed"],
             keys=body["detach_keys"],
             initial=body["initial"],
+            corked=bool(body.get("replay")),
         )
         client.detached = lambda one: supervisor.tell("detached", {"container": key[0], "exec": key[1], "id": one.id})
         return client

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tare.errors import Conflict
-from tare.supervisor import attach
+from tare.errors import Conflict, NotFound
+from tare.supervisor import attach, logfiles
 from tare.supervisor.loop import Loop
 
 from .conftest import DEADLINE, Peer, eventually, everything, frames, until
@@ -248,3 +248,56 @@ def test_a_client_that_still_reads_at_the_end_is_waited_for(monkeypatch: pytest.
     assert len(rounds) == 6 and rounds == sorted(set(rounds), reverse=True)
     assert len(everything(client)) == 15_000
     client.close()
+
+
+def replaying(peer: Peer, container: str, id: str) -> tuple[socket.socket, dict[str, int]]:
+    """A client whose output waits for ``play``, and where it begins."""
+    ours, theirs = socket.socketpair()
+    body = {"stdin": True, "stdout": True, "stderr": True, "framed": False, "detach_keys": b"", "initial": b"", "replay": True}
+    with theirs:
+        place = peer.ask("attach", (theirs.fileno(),), container=container, exec="", id=id, **body)
+    ours.settimeout(DEADLINE)
+    return ours, place
+
+
+@pytest.mark.parametrize("driver", ["local", "json-file"])
+def test_output_waits_for_the_log_before_it(peer: Peer, tmp_path: Path, driver: str) -> None:
+    path = tmp_path / "log"
+    log = {"driver": driver, "path": str(path), "max_size": 0, "max_file": 1}
+    first = peer.attach("c", framed=False)
+    script = "printf begun; read x; printf $x; read x; exit 3"
+    peer.start("c", "sh", "-c", script, stdin=True, log=log)
+    assert until(first, b"begun")
+    client, place = replaying(peer, "c", "late")
+    assert place == {"inode": path.stat().st_ino, "size": path.stat().st_size}
+    replay = logfiles.Replay(str(path), driver)
+    first.sendall(b"more\n")
+    assert until(first, b"more")
+    peer.ask("flush", container="c")
+    first.sendall(b"end\n")
+    assert peer.exit("c")["code"] == 3, "the end does not wait for who replays"
+    assert b"".join(data for _stream, _time, data in replay.rest(**place)) == b"begun"
+    replay.close()
+    assert select.select([client], [], [], 0)[0] == []
+    peer.ask("play", id="late")
+    assert everything(client) == b"more"
+
+
+def test_who_replays_and_dies_leaves_nobody_waiting(peer: Peer) -> None:
+    first = peer.attach("c", framed=False)
+    peer.start("c", "sh", "-c", "while read x; do echo $x; done", stdin=True)
+    passing = Peer(peer.root)
+    client, place = replaying(passing, "c", "late")
+    assert place == {}, "there is no log"
+    first.sendall(b"one\n")
+    assert until(first, b"one\n")
+    passing.close()
+    assert everything(client) == b""
+    first.sendall(b"two\n")
+    assert until(first, b"two\n")
+    peer.ask("play", id="late")
+
+
+def test_nothing_is_replayed_of_what_does_not_run(peer: Peer) -> None:
+    with pytest.raises(NotFound, match="c is not running"):
+        replaying(peer, "c", "late")
