@@ -47,7 +47,9 @@ async def exited(engine: Engine, body: dict[str, Any]) -> None:
         return  # the supervisor keeps it for whoever can read the record
     if entry is not None:
         async with entry.lock:
-            if entry.container.running and not await settle(engine, entry, body):
+            pid = entry.container.state.pid
+            # What is told again, after a hello, may come when it has been settled and the container started once more.
+            if entry.container.running and (body.get("pid", pid) != pid or not await settle(engine, entry, body)):
                 return
         if engine.registry.get(body["container"]) is not entry:
             return  # it was removed, which tells the supervisor all at once

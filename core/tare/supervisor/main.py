@@ -82,7 +82,7 @@ class Supervisor:
                 exits.write_record(process.exit_record, process.exit)
             except OSError as error:
                 note(f"{process.container}: the exit cannot be recorded: {error}")
-        self.tell("exit", {"container": process.container, "exec": process.exec_id, **process.exit})
+        self.tell("exit", process.ending())
         process.release()
         self.cleaning.remove(process.cgroups)
 

@@ -56,7 +56,7 @@ tared → supervisor; each is answered by ``("ok", serial, {...})`` or
 
 supervisor → tared, unasked:
 
-    exit       {"container", "exec", "code", "signal", "oom", "at"}; repeated after hello until acknowledged
+    exit       {"container", "exec", "pid", "code", "signal", "oom", "at"}; repeated after hello until acknowledged
     detached   {"container", "exec", "id"}  a client left by its detach keys
 
 An exit of a container (not of an exec) is first written to ``exit_record`` (renamed into place): one line

@@ -250,3 +250,7 @@ class Process:
             "exit": self.exit,
             "adopted": self.adopted,
         }
+
+    def ending(self) -> Body:
+        """``exit`` of messages, of one that has ended."""
+        return {"container": self.container, "exec": self.exec_id, "pid": self.pid, **(self.exit or {})}

@@ -136,7 +136,7 @@ class Requests:
         )
         for process in known:
             if process.exit is not None:
-                request.channel.send("exit", 0, {"container": process.container, "exec": process.exec_id, **process.exit})
+                request.channel.send("exit", 0, process.ending())
         return None
 
     def template(self, request: Request) -> Body | None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from tare.engine import settle
 from tare.supervisor import exits, spawn
 
 from .conftest import Peer, eventually, gone, until
@@ -137,3 +140,38 @@ def test_whether_memory_ran_out(tmp_path: Path) -> None:
     (second / "memory.events").unlink()
     (first / "memory.oom_control").write_text("oom_kill_disable 0\nunder_oom 0\noom_kill 1\n")
     assert exits.ran_out_of_memory(folders)
+
+
+@pytest.mark.parametrize(
+    ("running", "pid", "settled", "acknowledged"),
+    [
+        (True, 7, True, True),
+        (True, 6, False, False),
+        (False, 7, False, True),
+    ],
+)
+def test_an_exit_is_of_one_process(
+    monkeypatch: pytest.MonkeyPatch, running: bool, pid: int, settled: bool, acknowledged: bool
+) -> None:
+    """Told twice it is settled once; told late it is not taken for the end of the next run."""
+    done: list[str] = []
+
+    async def note(*_words: object) -> bool:
+        done.append("settled")
+        return True
+
+    monkeypatch.setattr(settle, "settle", note)
+
+    async def scene() -> None:
+        container = SimpleNamespace(running=running, state=SimpleNamespace(pid=7))
+        entry = SimpleNamespace(container=container, lock=asyncio.Lock())
+        engine: Any = SimpleNamespace(
+            registry={"c": entry},
+            spares=SimpleNamespace(complete=lambda *_: None),
+            supervision=SimpleNamespace(tell=lambda kind, _body: done.append(kind)),
+        )
+        await settle.exited(engine, {"container": "c", "exec": "", "pid": pid, "code": 0})
+        await settle.exited(engine, {"container": "unknown", "exec": "", "pid": pid, "code": 0})
+
+    asyncio.run(scene())
+    assert done == ["settled"] * settled + ["acknowledge"] * acknowledged + ["acknowledge"]
