@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from tare.drivers.storage import SupportsDetails
 from tare.errors import Invalid, Unsupported
 
 from .archives import directory, file, hard, layer, symlink
@@ -325,15 +326,38 @@ def test_st66_unknown_options_are_refused(base: Bench) -> None:
     assert "q" not in base.driver.list()
 
 
-def test_st67_usage_leaves_the_parent_out(base: Bench) -> None:
-    empty = base.driver.usage("c")
+def test_st67_usage_is_what_was_written_without_directories_and_parents(base: Bench) -> None:
+    assert base.driver.usage("c").bytes == 0
     with base.snapshot("c") as path:
         (path / "data").write_bytes(os.urandom(1_000_000))
         os.link(path / "data", path / "same")
-    used = base.driver.usage("c")
-    assert abs(used.bytes - empty.bytes - 1_000_000) < 50_000
-    assert used.inodes - empty.inodes == 1
-    assert base.driver.usage("base").bytes > 200_000
+        (path / "new" / "empty").mkdir(parents=True)
+        (path / "dir" / "a").unlink()
+        with open(path / "sparse", "wb") as out:
+            out.truncate(5_000_000)
+    assert base.driver.usage("c").bytes == 6_000_000
+    with base.snapshot("c") as path:
+        assert base.driver.usage("c").bytes == 6_000_000
+        os.utime(path / "big")
+    assert base.driver.usage("c").bytes == 6_200_000
+    files = sum(len(item[1]) for item in BASE if isinstance(item, tuple))
+    assert base.driver.usage("base").bytes == files + len("etc/passwd" + "nowhere" * 40)
+
+
+def test_where_things_lie_is_true(base: Bench) -> None:
+    if not isinstance(base.driver, SupportsDetails):
+        pytest.skip("a matter of overlay2")
+    base.driver.apply("top", "base", layer(file("more", b"more")))
+    base.driver.prepare("d", "top", {})
+    with base.snapshot("d") as path:
+        (path / "mine").write_bytes(b"mine")
+    details = base.driver.details("d")
+    assert set(details) == {"LowerDir", "UpperDir", "WorkDir"}
+    assert os.listdir(details["UpperDir"]) == ["mine"]
+    top, lowest = details["LowerDir"].split(":")
+    assert os.listdir(top) == ["more"] and "dangling" in os.listdir(lowest)
+    assert base.driver.details("top") == {"LowerDir": lowest, "UpperDir": top}
+    assert base.driver.details("base") == {"UpperDir": lowest}
 
 
 def test_st82_status_names_the_disk(bench: Bench) -> None:

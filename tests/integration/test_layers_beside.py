@@ -1,4 +1,5 @@
-"""Images and containers that come and go at once: whoever got a container has all of it, and nothing is left."""
+"""Images and containers beside each other: whoever got a container has all of it, nothing is left, and where things lie is told
+as Docker does."""
 
 from __future__ import annotations
 
@@ -115,3 +116,19 @@ def test_st10_images_go_beside_containers_that_come(shop: Daemon, archives: list
     for place in ("layers", "snapshots", "staging", "trash"):
         wait_for(lambda place=place: not os.listdir(storage / place), f"nothing in {place}")  # type: ignore[misc]
     assert "Traceback" not in shop.log()
+
+
+def test_inspect_tells_where_things_lie(engine: Daemon) -> None:
+    engine.tare("run", "-d", "--name", "placed", "--network", "none", "busybox", "sh", "-c", "echo 12345 >/note; sleep 1000")
+    try:
+        wait_for(lambda: engine.tare("exec", "placed", "cat", "/note").stdout == "12345\n", "the note")
+        data = engine.inspect("placed")["GraphDriver"]["Data"]  # type: ignore[index]
+        assert (Path(data["UpperDir"]) / "note").read_text() == (Path(data["MergedDir"]) / "note").read_text() == "12345\n"
+        assert (Path(data["LowerDir"]) / "bin" / "busybox").exists()
+        assert engine.docker("ps", "-s", "--filter", "name=placed", "--format", "{{.Size}}").stdout.startswith("6B (virtual")
+        place = engine.tare("image", "inspect", "-f", "{{.GraphDriver.Data.UpperDir}}", "busybox").stdout.strip()
+        assert place == data["LowerDir"]
+        engine.tare("kill", "placed")
+        wait_for(lambda: "MergedDir" not in engine.inspect("placed")["GraphDriver"]["Data"], "the end of it")  # type: ignore[index]
+    finally:
+        engine.tare("rm", "-f", "placed")

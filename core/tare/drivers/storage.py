@@ -69,7 +69,7 @@ class StorageDriver(Protocol):
         """Write the changes as a plain OCI layer tar, byte-stable (ST-56). Returns the size as ``Applied.size``."""
 
     def usage(self, id: str) -> Usage:
-        """What a layer or snapshot takes without its parents (ST-67)."""
+        """What a layer or snapshot takes without its parents, as Docker counts: the sizes of its files (ST-67)."""
 
     def remove(self, id: str) -> tuple[str, ...]:
         """Make a layer or snapshot unreachable at once and free its id; return the paths that somebody may delete
@@ -95,3 +95,12 @@ class SupportsQuota(Protocol):
 
     def quota(self, snapshot: str) -> int:
         """The limit in bytes, 0 for none."""
+
+
+@runtime_checkable
+class SupportsDetails(Protocol):
+    """The driver keeps its parts where other programs may look at them."""
+
+    def details(self, id: str) -> Mapping[str, str]:
+        """Where a layer or snapshot lies on the disk, in Docker's words: ``UpperDir`` holds what is its own, ``LowerDir`` what
+        is beneath it (separated by colons, highest first), ``WorkDir`` what else it needs. What there is not is left out."""

@@ -180,6 +180,9 @@ class Engine:
     async def size(self, container: Container) -> tuple[int, int]:
         return await info.size(self, container)
 
+    async def container_places(self, container: Container) -> dict[str, str]:
+        return await info.details(self, container.storage, container.id)
+
     async def prune_containers(self, filters: Mapping[str, Sequence[str]]) -> Pruned:
         return await prune.containers(self, filters)
 
@@ -211,6 +214,10 @@ class Engine:
 
     def images(self) -> list[Image]:
         return self.store.images()
+
+    async def image_places(self, image: Image) -> dict[str, str]:
+        tops = [pictures.layer_id(layer.chain_id) for layer in image.layers[-1:]]
+        return await info.details(self, self.default_storage, tops[0]) if tops else {}
 
     def image_users(self, id: str) -> int:
         return len(pictures.users(self, id))

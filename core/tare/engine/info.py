@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tare.containers.container import Container
+from tare.drivers.storage import SupportsDetails
 from tare.engine.clock import now
 from tare.errors import TareError
 from tare.model.probe import Usage
@@ -25,6 +26,15 @@ async def size(engine: Engine, container: Container) -> tuple[int, int]:
     except TareError:
         image = 0
     return usage.bytes, usage.bytes + image
+
+
+async def details(engine: Engine, driver: str, id: str) -> dict[str, str]:
+    """Where a layer or snapshot lies on the disk, as its driver tells; empty when it does not."""
+    try:
+        storage = await engine.roster.open("storage", driver)
+        return dict(await storage.call("details", id)) if storage.supports(SupportsDetails) else {}
+    except TareError:
+        return {}
 
 
 async def info(engine: Engine) -> dict[str, Any]:

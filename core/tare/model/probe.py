@@ -23,7 +23,8 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What one layer or snapshot takes by itself, without its parents."""
+    """What one layer or snapshot takes by itself, without its parents: the sum of the sizes of its files in bytes, hard links
+    once; and the number of its inodes."""
 
     bytes: int
     inodes: int

@@ -1,38 +1,43 @@
-"""What a tree takes on the disk."""
+"""What a tree takes, and what has changed in it."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
+from collections.abc import Iterable, Iterator
 
 from tare.model.probe import Usage
 
-BLOCK = 512
 
-
-def usage(path: str) -> Usage:
-    """Bytes in blocks and number of inodes of the tree at ``path``, itself included, as du(1) counts: hard links once."""
+def usage(statuses: Iterable[os.stat_result]) -> Usage:
+    """What files and directories take as Docker counts it: the sizes of the files, holes included, hard links once, directories
+    not at all; and the number of inodes."""
     seen: set[tuple[int, int]] = set()
-    blocks = inodes = 0
-    for _, names, files, here in os.fwalk(path, follow_symlinks=False):
-        status = os.fstat(here)
-        blocks += status.st_blocks
-        inodes += 1
-        for name in files + names:
-            try:
-                status = os.lstat(name, dir_fd=here)
-            except FileNotFoundError:
-                continue
-            if stat.S_ISDIR(status.st_mode):
-                continue
-            if status.st_nlink > 1:
-                key = (status.st_dev, status.st_ino)
-                if key in seen:
-                    continue
-                seen.add(key)
-            blocks += status.st_blocks
+    size = inodes = 0
+    for status in statuses:
+        if stat.S_ISDIR(status.st_mode):
             inodes += 1
-    return Usage(blocks * BLOCK, inodes)
+            continue
+        if status.st_nlink > 1:
+            key = (status.st_dev, status.st_ino)
+            if key in seen:
+                continue
+            seen.add(key)
+        size += status.st_size
+        inodes += 1
+    return Usage(size, inodes)
+
+
+def tree(path: str) -> Iterator[os.stat_result]:
+    """The lstat of everything in the tree at ``path``, itself included. What vanishes meanwhile is left out."""
+    for _, names, files, here in os.fwalk(path, follow_symlinks=False):
+        yield os.fstat(here)
+        for name in files + names:
+            with contextlib.suppress(FileNotFoundError):
+                status = os.lstat(name, dir_fd=here)
+                if not stat.S_ISDIR(status.st_mode):
+                    yield status
 
 
 def changed_since(path: str, moment: int) -> str:

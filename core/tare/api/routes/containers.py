@@ -80,7 +80,8 @@ async def create(call: Call) -> Answer:
 async def inspect(call: Call) -> Answer:
     container = call.engine.container(call.ref)
     size = await call.engine.size(container) if call.flag("size") else None
-    return as_json(shapes.inspect(container, networks(call), call.version, size))
+    places = await call.engine.container_places(container)
+    return as_json(shapes.inspect(container, networks(call), call.version, size, places))
 
 
 async def start(call: Call) -> Answer:

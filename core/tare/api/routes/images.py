@@ -48,8 +48,8 @@ def _named(call: Call, query: str = "platform") -> Image:
 
 
 async def inspect(call: Call) -> Answer:
-    image = _named(call)
-    return as_json(shapes.inspect(image, call.engine.default_storage, call.version))
+    image, engine = _named(call), call.engine
+    return as_json(shapes.inspect(image, engine.default_storage, call.version, await engine.image_places(image)))
 
 
 async def history(call: Call) -> Answer:

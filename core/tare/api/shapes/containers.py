@@ -21,8 +21,18 @@ WITHOUT_DEFAULT_NETWORK: Version = (1, 52)
 Networks = Mapping[str, Network]
 
 
-def inspect(container: Container, networks: Networks, version: Version, size: tuple[int, int] | None = None) -> dict[str, Any]:
-    """``GET /containers/{id}/json``. ``networks`` by name; ``size`` (writable, whole) in bytes when it was asked for."""
+def inspect(
+    container: Container,
+    networks: Networks,
+    version: Version,
+    size: tuple[int, int] | None = None,
+    places: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """``GET /containers/{id}/json``. ``networks`` by name; ``size`` (writable, whole) in bytes when it was asked for; ``places``
+    as the storage driver tells them. The merged tree is mounted nowhere but in the container."""
+    places = {"ID": container.id, **(places or {})}
+    if container.running and container.state.pid and "UpperDir" in places:
+        places["MergedDir"] = f"/proc/{container.state.pid}/root"
     state = container.state
     shape = {
         "Id": container.id,
@@ -56,7 +66,7 @@ def inspect(container: Container, networks: Networks, version: Version, size: tu
         "AppArmorProfile": "",
         "ExecIDs": [entry.id for entry in container.execs.values() if entry.running] or None,
         "HostConfig": host_config(container, version),
-        "GraphDriver": {"Name": container.storage, "Data": {"ID": container.id}},
+        "GraphDriver": {"Name": container.storage, "Data": places},
         "Mounts": mounts.points(container.config),
         "Config": config(container),
         "NetworkSettings": _network_settings(container, networks, version),

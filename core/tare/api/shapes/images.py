@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from tare.api.shapes.times import NEVER, seconds_of
@@ -10,8 +10,9 @@ from tare.api.versions import Version
 from tare.model.image import Image
 
 
-def inspect(image: Image, storage: str, version: Version) -> dict[str, Any]:
-    """``GET /images/{name}/json``. ``storage`` is the default storage driver."""
+def inspect(image: Image, storage: str, version: Version, places: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """``GET /images/{name}/json``. ``storage`` is the default storage driver; ``places`` as that tells them, none as long as no
+    container has needed the image."""
     shape: dict[str, Any] = {
         "Id": image.id,
         "RepoTags": list(image.tags),
@@ -24,7 +25,7 @@ def inspect(image: Image, storage: str, version: Version) -> dict[str, Any]:
         "Variant": image.variant,
         "Os": image.os,
         "Size": image.size,
-        "GraphDriver": {"Name": storage, "Data": None},
+        "GraphDriver": {"Name": storage, "Data": dict(places or {}) or None},
         "RootFS": {"Type": "layers", "Layers": [layer.diff_id for layer in image.layers]},
         "Metadata": {"LastTagTime": NEVER},
     }

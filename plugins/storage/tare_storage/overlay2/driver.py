@@ -34,7 +34,7 @@ from tare_storage.pack import pack
 from tare_storage.shelf import LAYERS, SNAPSHOTS, Shelf
 from tare_storage.space import free_space
 from tare_storage.unpack import unpack
-from tare_storage.usage import changed_since, usage
+from tare_storage.usage import changed_since, tree, usage
 
 MAX_LAYERS = 128
 OPTIONS = ("index=off", "redirect_dir=off", "metacopy=off")
@@ -66,7 +66,7 @@ class Overlay2:
 
     def prompt(self, method: str, *args: object) -> bool:
         """A snapshot is a few directories, made, named or renamed (overlayfs takes no upper directory over a network)."""
-        return method in ("prepare", "mounts") or (method == "remove" and self._shelf.has(SNAPSHOTS, str(args[0])))
+        return method in ("prepare", "mounts", "details") or (method == "remove" and self._shelf.has(SNAPSHOTS, str(args[0])))
 
     # layers ------------------------------------------------------------------------------------------------------------
 
@@ -250,7 +250,18 @@ class Overlay2:
     def usage(self, id: str) -> Usage:
         with translated(f"cannot measure {id}", id):
             _, path = self._shelf.find(id)
-            return usage(f"{path}/diff")
+            return usage(tree(f"{path}/diff"))
+
+    def details(self, id: str) -> Mapping[str, str]:
+        with translated(f"cannot find {id}", id):
+            kind, path = self._shelf.find(id)
+            found = {"UpperDir": f"{path}/diff"}
+            parents = self._shelf.chain(self._shelf.parent(path))
+            if parents:
+                found["LowerDir"] = ":".join(f"{self._root}/layers/{parent}/diff" for parent in parents)
+            if kind == SNAPSHOTS:
+                found["WorkDir"] = f"{path}/work"
+            return found
 
     def remove(self, id: str) -> tuple[str, ...]:
         with translated(f"cannot remove {id}", id):

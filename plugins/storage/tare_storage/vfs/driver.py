@@ -11,7 +11,6 @@
 from __future__ import annotations
 
 import os
-import stat
 from collections.abc import Iterable, Mapping, Sequence
 from typing import BinaryIO
 
@@ -28,7 +27,7 @@ from tare_storage.pack import pack
 from tare_storage.shelf import LAYERS, SNAPSHOTS, Shelf
 from tare_storage.space import free_space
 from tare_storage.unpack import unpack
-from tare_storage.usage import BLOCK, changed_since
+from tare_storage.usage import changed_since, usage
 from tare_storage.vfs.compare import deltas
 from tare_storage.vfs.erase import Erase
 
@@ -137,17 +136,7 @@ class Vfs:
         somebody wrote, and both drivers answer the same question."""
         with translated(f"cannot measure {id}", id):
             tree, differences = self._deltas(id)
-            root = os.lstat(tree)
-            blocks, inodes = root.st_blocks, 1
-            seen: set[int] = set()
-            for delta in differences:
-                status = delta.status
-                if status is None or (status.st_ino in seen and not stat.S_ISDIR(status.st_mode)):
-                    continue
-                seen.add(status.st_ino)
-                blocks += status.st_blocks
-                inodes += 1
-            return Usage(blocks * BLOCK, inodes)
+            return usage([os.lstat(tree), *(delta.status for delta in differences if delta.status is not None)])
 
     def remove(self, id: str) -> tuple[str, ...]:
         with translated(f"cannot remove {id}", id):
