@@ -249,6 +249,19 @@ def test_st60_junk_is_refused(bench: Bench, junk: bytes) -> None:
     assert list(bench.driver.list()) == []
 
 
+def test_st58_a_source_that_is_not_what_it_should_be_at_its_very_end_leaves_nothing(bench: Bench) -> None:
+    class Changed(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            data = super().read(size)
+            if not data:
+                raise Invalid("another digest")
+            return data
+
+    with pytest.raises(Invalid, match="another digest"):
+        bench.driver.apply("a", None, Changed(layer(file("f")).getvalue() + bytes(3 << 20)))
+    assert list(bench.driver.list()) == []
+
+
 def test_st58_st60_a_tar_cut_anywhere_leaves_nothing(bench: Bench) -> None:
     whole = layer(directory("d"), file("d/a" + "x" * 120, os.urandom(3000)), symlink("s" * 99, "t" * 150)).getvalue()
     end = len(whole.rstrip(b"\0"))

@@ -132,3 +132,11 @@ def test_inspect_tells_where_things_lie(engine: Daemon) -> None:
         wait_for(lambda: "MergedDir" not in engine.inspect("placed")["GraphDriver"]["Data"], "the end of it")  # type: ignore[index]
     finally:
         engine.tare("rm", "-f", "placed")
+
+
+def test_st73_one_damaged_container_keeps_nobody_from_being_listed(daemon: Daemon) -> None:
+    good, bad = (daemon.tare("create", "--network", "none", "busybox", "true").stdout.strip() for _ in range(2))
+    shutil.rmtree(daemon.data_root / "storage" / "overlay2" / "snapshots" / bad)
+    assert sorted(daemon.tare("ps", "-asq", "--no-trunc").stdout.split()) == sorted([good, bad])
+    assert "Containers" in daemon.docker("system", "df").stdout
+    assert sorted(daemon.tare("container", "prune", "-f").stdout.split()[2:4]) == sorted([good, bad])

@@ -46,7 +46,8 @@ class StorageDriver(Protocol):
         """Pairs for ``info``: backing file system, free space, features (ST-82)."""
 
     def apply(self, layer: str, parent: str | None, tar: BinaryIO) -> Applied:
-        """Make a layer from a plain tar. Existing layer: return as if made (ST-05). Raises Invalid for a bad or hostile
+        """Make a layer from a plain tar, read to its very end, where one that is not what it should be raises Invalid. Existing
+        layer: return as if made, without reading (ST-05). Raises Invalid for a bad or hostile
         tar (ST-59, ST-60), NotFound for a missing parent (ST-04), Exhausted when the disk is full (ST-68)."""
 
     def prepare(self, snapshot: str, parent: str | None, options: Mapping[str, str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 from pathlib import Path
@@ -16,16 +17,24 @@ from tare.model.probe import Usage
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
+log = logging.getLogger(__name__)
+
 
 async def size(engine: Engine, container: Container) -> tuple[int, int]:
-    """Bytes in the writable layer, and bytes of the whole root file system."""
-    storage = await engine.roster.open("storage", container.storage)
-    usage: Usage = await storage.call("usage", container.id)
+    """Bytes in the writable layer, and bytes of the whole root file system. What cannot be measured, because it is damaged or
+    just going away, counts as nothing: it must not keep others from being listed."""
+    own = 0
+    try:
+        storage = await engine.roster.open("storage", container.storage)
+        usage: Usage = await storage.call("usage", container.id)
+        own = usage.bytes
+    except TareError as error:
+        log.info("size of container %s: %s", container.name, error)
     try:
         image = engine.store.image(container.image_id).size
     except TareError:
         image = 0
-    return usage.bytes, usage.bytes + image
+    return own, own + image
 
 
 async def details(engine: Engine, driver: str, id: str) -> dict[str, str]:

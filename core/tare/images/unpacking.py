@@ -11,7 +11,7 @@ from typing import Any
 
 from tare.drivers.registration import DriverContext
 from tare.drivers.storage import StorageDriver
-from tare.errors import Internal, Invalid, TareError
+from tare.errors import Internal, TareError
 from tare.images.blobs import Blobs, damaged, hexadecimal
 from tare.images.compression import CHUNK, LEAD, Source, kind_of, plain
 
@@ -42,25 +42,32 @@ class DriverSpec:
 
 
 class _Verified:
-    """A plain layer, hashed as it passes."""
+    """A plain layer, hashed as it passes. Its end raises Internal when it was another: a driver that reads to the end, as it
+    should, never has such a layer whole."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, blob: str, diff_id: str) -> None:
         self._source = source
+        self._blob = blob
+        self._diff_id = diff_id
         self._hash = hashlib.sha256()
+        self.begun = False
 
     def read(self, size: int = -1, /) -> bytes:
+        self.begun = True
         data = self._source.read(CHUNK if size < 0 else size)
         self._hash.update(data)
+        if not data and size and "sha256:" + self._hash.hexdigest() != self._diff_id:
+            raise damaged(self._blob)
         return data
 
-    def is_whole(self, diff_id: str) -> bool:
-        """Read on to the end: is this what ``diff_id`` says?"""
+    def is_whole(self) -> bool:
+        """Read on to the end: was this the layer that it should be?"""
         try:
             while self.read(CHUNK):
                 pass
-        except Invalid:
+        except TareError:
             return False
-        return "sha256:" + self._hash.hexdigest() == diff_id
+        return True
 
 
 def unpack(blobs: Blobs, spec: DriverSpec, layers: Sequence[tuple[str, str, str, str]]) -> int:
@@ -78,15 +85,15 @@ def _apply(driver: StorageDriver, blobs: Blobs, layer: str, parent: str | None, 
     with blobs.open(blob) as file:
         kind = kind_of(file.read(LEAD))
         file.seek(0)
-        stream = _Verified(plain(file, kind))
+        stream = _Verified(plain(file, kind), blob, diff_id)
         try:
             driver.apply(layer, parent, stream)  # type: ignore[arg-type]
         except TareError as error:
-            if not stream.is_whole(diff_id):
+            if not stream.is_whole():
                 raise damaged(blob) from None
             error.message = f"layer {diff_id}: {error.message}"
             raise
-        if not stream.is_whole(diff_id):
+        if stream.begun and not stream.is_whole():  # another may have made it meanwhile
             driver.remove(layer)
             raise damaged(blob)
 
