@@ -60,6 +60,14 @@ def test_commands_that_cannot_run(stage: Stage, running: Started) -> None:
     assert missing.value.exit_code == 127
 
 
+def test_a_failure_that_quotes_much_is_told_all_the_same(stage: Stage, running: Started) -> None:
+    for word in ("n" * 300_000, "/" + "n" * 300_000):
+        with pytest.raises(TareError) as caught:
+            stage.exec(running, word)
+        assert caught.value.exit_code in (126, 127)
+        assert caught.value.message.endswith(("executable file not found in $PATH", "file name too long"))
+
+
 def test_a_terminal(stage: Stage, running: Started) -> None:
     assert stage.finish(stage.exec(running, "tty", tty=True)).out.split() == ["/dev/pts/0"]
 

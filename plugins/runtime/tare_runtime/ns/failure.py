@@ -15,6 +15,10 @@ else:
     import _socket as socket  # socket itself brings selectors and enum along: a quarter of a template's memory
 
 
+LONGEST = 4096
+"""Characters of a failure's text."""
+
+
 class Failure(Exception):
     """A stage of the start that did not work. ``number`` is an errno or 0; ``text`` is what the user reads."""
 
@@ -55,5 +59,9 @@ def give_up(report: int, error: BaseException) -> NoReturn:
     if not isinstance(error, Failure):
         number = error.errno or 0 if isinstance(error, OSError) else errno.EPROTO
         error = Failure("setup", number, f"the container cannot be set up: {error}")
-    os.write(report, marshal.dumps(("failed", error.stage, error.number, error.text), 2))
+    text = error.text
+    if len(text) > LONGEST:
+        # what was typed may be longer than a packet can be; the reason stands at the end
+        text = f"{text[: LONGEST // 2]} … {text[-LONGEST // 2 :]}"
+    os.write(report, marshal.dumps(("failed", error.stage, error.number, text), 2))
     os._exit(125)
