@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import http.client
+import json
 import os
 import random
 import signal
+import socket
 import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -91,6 +94,41 @@ def test_thirty_clients_on_five_names(engine: Daemon, network: str) -> None:
             engine.tare("rm", "-f", f"raced-{number}", check=False)
     complaints = [text for text in complaints if "137" not in text.split(": ")[1][:4]]
     assert not complaints, f"seed {seed}\n" + "\n".join(complaints)
+
+
+@pytest.mark.parametrize("network", ["none", "bridge"])
+def test_three_hundred_clients_at_once(engine: Daemon, network: str) -> None:
+    """Each makes, starts and removes a container of its own, all of them connected at the same moment: none fails."""
+    many = 300
+    together = threading.Barrier(many)
+
+    def client(number: int) -> str:
+        name = f"one-of-many-{number}"
+        body = {"Image": "busybox", "Cmd": ["sleep", "1000"], "HostConfig": {"NetworkMode": network}}
+        with contextlib.closing(http.client.HTTPConnection("tare", timeout=300)) as connection:
+            connection.sock = socket.socket(socket.AF_UNIX)
+            connection.sock.settimeout(300)
+            together.wait()
+            connection.sock.connect(str(engine.socket))
+            for method, path, wanted in (
+                ("POST", f"/containers/create?name={name}", 201),
+                ("POST", f"/containers/{name}/start", 204),
+                ("GET", f"/containers/{name}/json", 200),
+                ("DELETE", f"/containers/{name}?force=1", 204),
+            ):
+                text = json.dumps(body) if path.startswith("/containers/create") else None
+                connection.request(method, path, text, {"Content-Type": "application/json"})
+                answer = connection.getresponse()
+                said = answer.read()
+                if answer.status != wanted:
+                    return f"{method} {path}: {answer.status} {said.decode()}"
+                if method == "GET" and json.loads(said)["State"]["Status"] != "running":
+                    return f"{name} does not run: {said.decode()}"
+        return ""
+
+    with nothing_leaks(engine), ThreadPoolExecutor(many) as pool:
+        complaints = [text for text in pool.map(client, range(many)) if text]
+    assert not complaints, "\n".join(complaints[:10])
 
 
 def test_one_name_is_given_once(engine: Daemon) -> None:
