@@ -23,6 +23,9 @@ from tare.hooks import hookimpl
 def tare_before_container_create(name, config):
     if name.startswith("forbidden"):
         raise Denied(f"{name} is against the rules of the house", hint="choose another name")
+    if "rubbish" in config.labels:
+        rubbish = {"labels": {"a": 1}, "env": (None,), "ports": ("80",), "stop_timeout": "soon"}
+        return {name: value for name, value in rubbish.items() if name == config.labels["rubbish"]}
     if "adjust" in config.labels:
         return {"env": (*config.env, "ADDED=by-plugin"), "hostname": "adjusted"}
 
@@ -138,6 +141,13 @@ def test_an_exec_sees_what_a_plugin_made_of_the_specification(foreign: Daemon) -
     foreign.tare("restart", "-t", "0", "unadjusted")
     assert foreign.tare("exec", "unadjusted", "sh", "-c", "echo [$SPEC]").stdout == "[]\n"
     foreign.tare("rm", "-f", "unadjusted")
+
+
+@pytest.mark.parametrize("member", ["labels", "env", "ports", "stop_timeout"])
+def test_rubbish_of_a_plugin_is_refused_with_its_name(foreign: Daemon, member: str) -> None:
+    done = foreign.tare("create", "--label", f"rubbish={member}", "busybox", "true", check=False)
+    assert done.returncode == 1 and f"plugin house_rules: {member}: what it made of the ContainerConfig" in done.stderr
+    assert foreign.tare("ps", "-aq").stdout == ""
 
 
 def test_a_plugin_vetoes_with_its_own_words(foreign: Daemon) -> None:

@@ -13,7 +13,7 @@ from tare.containers.container import Container
 from tare.drivers.storage import SupportsQuota
 from tare.engine import bundle, defaults, pictures, wishes
 from tare.engine.clock import now
-from tare.engine.persist import announce, save
+from tare.engine.persist import announce, checked, save
 from tare.engine.roster import Handle
 from tare.errors import Invalid, NotFound, TareError, Unsupported
 from tare.model.container import ContainerConfig
@@ -43,7 +43,7 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
         name = names.check(name)
     changes, changed_by = await engine.plugins.before("tare_before_container_create", name=name, config=config)
     if changes:
-        config = replace(config, **changes)
+        config = checked(replace(config, **changes), changed_by)
     image = engine.store.image(config.image)
     config = defaults.for_good(engine.settings, merge.with_exposed(config, image.config))
     args = merge.arguments(config, image.config)

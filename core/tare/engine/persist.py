@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from tare.containers.container import Container
-from tare.errors import TareError
+from tare.errors import Internal, TareError
 from tare.model.event import Event
-from tare.state.documents import to_document
+from tare.state.documents import from_document, to_document
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def save(engine: Engine, container: Container, *, durable: bool) -> None:
@@ -24,6 +27,15 @@ def save(engine: Engine, container: Container, *, durable: bool) -> None:
     engine.state.containers.save(
         container.id, container.name, document, durable=durable and not container.config.auto_remove
     )
+
+
+def checked(value: T, who: Sequence[str]) -> T:
+    """A value that plugins have changed, if it can be recorded and read again. Raises Internal, naming ``who`` of Adjusted."""
+    kind: type[T] = type(value)
+    try:
+        return from_document(kind, to_document(value))
+    except (TareError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise Internal(f"plugin {'; '.join(who)}: what it made of the {kind.__name__} cannot be used: {error}") from error
 
 
 def record(engine: Engine, container: Container, *, durable: bool) -> bool:

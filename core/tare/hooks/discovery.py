@@ -57,7 +57,7 @@ def discover(disabled: Collection[str] = (), deadline: float = LOAD_DEADLINE) ->
     found = []
     for point in points:
         name = point.name if counts[point.name] == 1 else f"{point.name}@{_dist(point)}"
-        plugin = Found(PluginStatus(name, _dist(point), point.dist.version if point.dist else "", point.value, "ok"))
+        plugin = Found(PluginStatus(name, _dist(point), (point.dist.version if point.dist else "") or "", point.value, "ok"))
         found.append(plugin)
         if name in disabled or point.name in disabled:
             plugin.status = replace(plugin.status, state="skipped", reason="disabled by plugins.disable")
@@ -68,7 +68,7 @@ def discover(disabled: Collection[str] = (), deadline: float = LOAD_DEADLINE) ->
 
 
 def _dist(point: EntryPoint) -> str:
-    return point.dist.name if point.dist else ""
+    return (point.dist.name if point.dist else "") or ""
 
 
 def _take_in(plugin: Found, point: EntryPoint, deadline: float) -> None:
@@ -83,9 +83,11 @@ def _take_in(plugin: Found, point: EntryPoint, deadline: float) -> None:
         for hook, kind in REGISTER.items():
             if hook in plugin.hooks:
                 _take_drivers(plugin, kind, _guarded(plugin.hooks[hook].function, deadline, hook))
-    except Refused as refused:
+    except Exception as error:
+        # What a plugin hands over may do anything when it is looked at.
+        reason = str(error) if isinstance(error, Refused) else f"what it offers cannot be read: {lane.words(error)}"
         drivers = tuple(replace(d, state="refused", reason="its plugin failed") for d in plugin.status.drivers)
-        plugin.status = replace(plugin.status, state="failed", reason=str(refused), drivers=drivers)
+        plugin.status = replace(plugin.status, state="failed", reason=reason, drivers=drivers)
         plugin.hooks.clear()
         plugin.drivers.clear()
 
@@ -98,7 +100,7 @@ def _guarded(function: Callable[[], Any], deadline: float, what: str) -> Any:
     if isinstance(error, Refused):
         raise error
     if error is not None:
-        raise Refused(f"{what}: {type(error).__name__}: {error}") from error
+        raise Refused(f"{what}: {lane.words(error)}") from error
     return value
 
 

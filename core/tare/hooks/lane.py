@@ -25,6 +25,14 @@ Outcome = tuple[Any, BaseException | None]
 StopIteration would do harm there."""
 
 
+def words(error: BaseException) -> str:
+    """What was raised, also when it cannot say what it is."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:
+        return type(error).__name__
+
+
 def outcome(function: Callable[[], Any]) -> Outcome:
     try:
         return function(), None
@@ -125,7 +133,7 @@ class Telling:
                 self._changed.notify_all()
             _, error = outcome(function)
             if error is not None:
-                log.error("plugin %s: %s: %s: %s", self._plugin, self._current, type(error).__name__, error, exc_info=error)
+                log.error("plugin %s: %s: %s", self._plugin, self._current, words(error), exc_info=error)
             with self._changed:
                 if self._dropped and not self._waiting:
                     log.error("plugin %s was not told %d times", self._plugin, self._dropped)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from tare.drivers.registration import Driver
 from tare.errors import Internal, TareError
-from tare.hooks import adjusting, discovery
+from tare.hooks import adjusting, discovery, lane
 from tare.hooks.discovery import LOAD_DEADLINE, Found, Implementation
 from tare.hooks.lane import Asking, Telling
 from tare.hooks.status import PluginStatus
@@ -103,24 +103,26 @@ class Plugins:
                 changed, values = adjusting.accept(hook, values, answer)
             except ValueError as error:
                 raise Internal(f"plugin {implementation.plugin}: {hook} {error}", subject=implementation.plugin) from error
+            except Exception as error:
+                raise _failed(implementation.plugin, hook, error) from error
             if changed:
                 changes.update(changed)
                 who.append(f"{implementation.plugin}: {', '.join(sorted(map(str, changed)))}")
         return Adjusted(changes, tuple(who))
 
     async def _ask(self, hook: str, implementation: Implementation, values: Mapping[str, Any]) -> Any:
-        plugin, lane = implementation.plugin, self._asking[implementation.plugin]
-        if lane.late:
+        plugin, asking = implementation.plugin, self._asking[implementation.plugin]
+        if asking.late:
             raise Internal(f"plugin {plugin}: {hook} cannot be asked: an earlier call has not come back", subject=plugin)
         wanted = _copied(implementation, values)
-        future = lane.ask(lambda: implementation.function(**wanted))
+        future = asking.ask(lambda: implementation.function(**wanted))
         try:
             answer, error = await asyncio.wait_for(asyncio.wrap_future(future), self._deadline)
         except TimeoutError:
-            lane.give_up(future)
+            asking.give_up(future)
             raise Internal(f"plugin {plugin}: {hook} did not come back within {self._deadline:g} s", subject=plugin) from None
         except asyncio.CancelledError:
-            lane.give_up(future)
+            asking.give_up(future)
             raise
         if error is not None:
             raise _failed(plugin, hook, error) from error
@@ -138,10 +140,10 @@ class Plugins:
     def close(self, seconds: float = DEADLINE) -> None:
         """Let plugins hear what they have not heard yet, for at most so many seconds in all. Safe twice."""
         until = time.monotonic() + seconds
-        for name, lane in self._telling.items():
-            if not lane.settle(max(0.0, until - time.monotonic())):
+        for name, telling in self._telling.items():
+            if not telling.settle(max(0.0, until - time.monotonic())):
                 log.warning("plugin %s has not heard everything", name)
-            lane.close()
+            telling.close()
 
 
 def _copied(implementation: Implementation, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -162,5 +164,5 @@ def _own(value: Any) -> Any:
 def _failed(plugin: str, hook: str, error: BaseException) -> TareError:
     if isinstance(error, TareError):
         return type(error)(f"plugin {plugin}: {error.message}", subject=error.subject, hint=error.hint, exit_code=error.exit_code)
-    log.error("plugin %s: %s: %s", plugin, hook, error, exc_info=error)
-    return Internal(f"plugin {plugin}: {hook}: {type(error).__name__}: {error}", subject=plugin)
+    log.error("plugin %s: %s: %s", plugin, hook, lane.words(error), exc_info=error)
+    return Internal(f"plugin {plugin}: {hook}: {lane.words(error)}", subject=plugin)

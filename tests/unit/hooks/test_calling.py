@@ -107,9 +107,25 @@ def cancel() -> None:
     raise asyncio.CancelledError
 
 
+class Mute(Exception):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+def say_nothing() -> None:
+    raise Mute
+
+
+class Empty(dict[str, Any]):
+    def __iter__(self) -> Iterator[str]:
+        raise OSError("nothing here")
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
+        (say_nothing, "tare_before_container_create: Mute"),
+        (Empty, "tare_before_container_create: OSError: nothing here"),
         (boom, "tare_before_container_create: RuntimeError: boom"),
         (leave, "tare_before_container_create: SystemExit: 3"),
         (stop, "tare_before_container_create: StopIteration: "),

@@ -122,6 +122,19 @@ BROKEN = {
         driver("x", "options={'a': 'colour'}"),
         "storage driver x has options of unknown types (a: colour); there are bool, bytes, int, list, string, table",
     ),
+    "has options that are none": (
+        driver("x", "options=None"),
+        "what it offers cannot be read: AttributeError: 'NoneType' object has no attribute 'items'",
+    ),
+    "has an option of a type that is none": (
+        driver("x", "options={'a': []}"),
+        "what it offers cannot be read: TypeError: unhashable type: 'list'",
+    ),
+    "raises what cannot be told": (
+        "class Mute(Exception):\n    def __str__(self): raise ValueError\nraise Mute",
+        "importing broken: Mute",
+    ),
+    "interrupts when imported": ("raise KeyboardInterrupt", "importing broken: KeyboardInterrupt: "),
     "mixes its kinds up": (
         driver("x").replace("tare_register_storage_drivers", "tare_register_network_drivers"),
         "storage driver x is of kind 'storage' but was returned by tare_register_network_drivers",

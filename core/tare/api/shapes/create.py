@@ -274,7 +274,7 @@ def console_size(host: Members) -> tuple[int, int]:
     size = host.take("ConsoleSize")
     if size is None:
         return (0, 0)
-    if not isinstance(size, list) or len(size) != 2 or not all(isinstance(n, int) and 0 <= n < 65536 for n in size):
+    if not isinstance(size, list) or len(size) != 2 or not all(type(n) is int and 0 <= n < 65536 for n in size):
         raise Invalid("ConsoleSize: expected [height, width]", subject="ConsoleSize")
     return size[0], size[1]
 
