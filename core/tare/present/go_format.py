@@ -7,6 +7,7 @@ from tare.present.template_tokens import quoted
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 _WIDEST = 1_000_000
@@ -18,14 +19,19 @@ def operand(value: Any, plus: bool = False) -> str:
     return ("&" if isinstance(value, Struct) and value.pointer else "") + show(value, plus)
 
 
-def sprint(values: tuple[Any, ...]) -> str:
+def sprint(values: tuple[Any, ...], shown: Callable[[Any], str] = operand) -> str:
     """fmt.Sprint: a space between operands when neither is a string."""
     out = []
     for place, value in enumerate(values):
         if place and not isinstance(value, str) and not isinstance(values[place - 1], str):
             out.append(" ")
-        out.append(operand(value))
+        out.append(shown(value))
     return "".join(out)
+
+
+def sprint_inner(values: tuple[Any, ...]) -> str:
+    """What html, js and urlquery are given: pointers are looked through, and nothing is the text ``<no value>``."""
+    return sprint(tuple("<no value>" if value is None else value for value in values), show)
 
 
 def sprintf(layout: str, values: tuple[Any, ...]) -> str:

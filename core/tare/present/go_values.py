@@ -44,6 +44,30 @@ class Strings(dict):  # type: ignore[type-arg]
     __slots__ = ()
 
 
+class Map(dict):  # type: ignore[type-arg]
+    """A map of something else: ``zero`` is what ``index`` finds of a key that it lacks, ``key`` the keys' type where a plain
+    string is none."""
+
+    __slots__ = ("key", "zero")
+
+    def __init__(self, items: dict[str, Any], zero: Any, key: str) -> None:
+        super().__init__(items)
+        self.zero = zero
+        self.key = key
+
+
+class Number(str):
+    """json.Number: what docker's client has of a number where it looks a name up among the JSON keys. A string to templates."""
+
+    __slots__ = ()
+
+
+class Anything(list):  # type: ignore[type-arg]
+    """[]interface {}: a list from the JSON itself, whatever is in it."""
+
+    __slots__ = ()
+
+
 class Time(str):
     """An RFC 3339 time."""
 
@@ -113,6 +137,7 @@ def type_name(value: Any) -> str:
         (int, "int"),
         (float, "float64"),
         (Time, "time.Time"),
+        (Number, "json.Number"),
         (str, "string"),
         ((Strings, NilMap), "map[string]string"),
         (dict, "map[string]interface {}"),
@@ -121,7 +146,8 @@ def type_name(value: Any) -> str:
         if isinstance(value, kind):
             return name
     if isinstance(value, list):
-        return "[]string" if value and all(isinstance(item, str) for item in value) else "[]interface {}"
+        strings = value and not isinstance(value, Anything) and all(isinstance(item, str) for item in value)
+        return "[]string" if strings else "[]interface {}"
     if isinstance(value, Struct):
         return value.name
     return "<nil>" if value is None else "func"
@@ -192,6 +218,8 @@ def _json_decimal(value: float) -> str:
 
 def json(value: Any) -> str:
     """Compact JSON as Go's encoder writes it without HTML escaping: a map's keys are sorted, a structure's as it has them."""
+    if isinstance(value, Number):
+        return str(value)
     if isinstance(value, str):
         return encode_basestring(value).replace("\u2028", "\\u2028").replace("\u2029", "\\u2029")
     if isinstance(value, bool):

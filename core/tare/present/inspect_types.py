@@ -1,12 +1,12 @@
 """The structures behind ``docker inspect``: which fields, in which order, of which Go type (Docker Engine API 1.50).
 
-``name`` is a string, ``name:type`` any other type: int, bool, time, ``[]type``, ``map[]type``, ``*type`` (a pointer),
-``any`` or a structure below. ``Name=Key`` where the JSON key differs from Go's name; ``+type`` is embedded.
+``name`` is a string, ``name:type`` any other type: int, bool, time, ``[]type``, ``map[]type``, ``map[port]type``, ``*type`` (a
+pointer), ``any`` or a structure below. ``Name=Key`` where the JSON key differs from Go's name; ``+type`` is embedded.
 """
 
 from __future__ import annotations
 
-from tare.present.go_values import NIL, NilList, NilMap, Strings, Struct, Time
+from tare.present.go_values import NIL, Map, NilList, NilMap, Strings, Struct, Time
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -25,14 +25,14 @@ _TYPES = {
     "HealthResult": "Start:time End:time ExitCode:int Output",
     "MountPoint": "Type Name Source Destination Driver Mode RW:bool Propagation",
     "GraphDriver": "Data:map[]string Name",
-    "Config": "Hostname Domainname User AttachStdin:bool AttachStdout:bool AttachStderr:bool ExposedPorts:map[]Empty Tty:bool "
-    "OpenStdin:bool StdinOnce:bool Env:[]string Cmd:[]string Healthcheck:*Healthcheck ArgsEscaped:bool Image "
-    "Volumes:map[]Empty WorkingDir Entrypoint:[]string NetworkDisabled:bool MacAddress OnBuild:[]string Labels:map[]string "
-    "StopSignal StopTimeout:*int Shell:[]string",
+    "Config": "Hostname Domainname User AttachStdin:bool AttachStdout:bool AttachStderr:bool "
+    "ExposedPorts:map[port]Empty Tty:bool OpenStdin:bool StdinOnce:bool Env:[]string Cmd:[]string "
+    "Healthcheck:*Healthcheck ArgsEscaped:bool Image Volumes:map[]Empty WorkingDir Entrypoint:[]string "
+    "NetworkDisabled:bool MacAddress OnBuild:[]string Labels:map[]string StopSignal StopTimeout:*int Shell:[]string",
     "Empty": "",
     "Healthcheck": "Test:[]string Interval:int Timeout:int StartPeriod:int StartInterval:int Retries:int",
-    "NetworkSettings": "+NetworkSettingsBase +DefaultNetworkSettings Networks:map[]EndpointSettings",
-    "NetworkSettingsBase": "Bridge SandboxID SandboxKey Ports:map[][]PortBinding HairpinMode:bool LinkLocalIPv6Address "
+    "NetworkSettings": "+NetworkSettingsBase +DefaultNetworkSettings Networks:map[]*EndpointSettings",
+    "NetworkSettingsBase": "Bridge SandboxID SandboxKey Ports:map[port][]PortBinding HairpinMode:bool LinkLocalIPv6Address "
     "LinkLocalIPv6PrefixLen:int SecondaryIPAddresses:[]Address SecondaryIPv6Addresses:[]Address",
     "DefaultNetworkSettings": "EndpointID Gateway GlobalIPv6Address GlobalIPv6PrefixLen:int IPAddress IPPrefixLen:int "
     "IPv6Gateway MacAddress",
@@ -42,7 +42,7 @@ _TYPES = {
     "GwPriority:int NetworkID EndpointID Gateway IPAddress IPPrefixLen:int IPv6Gateway GlobalIPv6Address GlobalIPv6PrefixLen:int "
     "DNSNames:[]string",
     "EndpointIPAM": "IPv4Address IPv6Address LinkLocalIPs:[]string",
-    "HostConfig": "Binds:[]string ContainerIDFile LogConfig:LogConfig NetworkMode PortBindings:map[][]PortBinding "
+    "HostConfig": "Binds:[]string ContainerIDFile LogConfig:LogConfig NetworkMode PortBindings:map[port][]PortBinding "
     "RestartPolicy:RestartPolicy AutoRemove:bool VolumeDriver VolumesFrom:[]string ConsoleSize:[]int Annotations:map[]string "
     "CapAdd:[]string CapDrop:[]string CgroupnsMode DNS=Dns:[]string DNSOptions=DnsOptions:[]string DNSSearch=DnsSearch:[]string "
     "ExtraHosts:[]string GroupAdd:[]string IpcMode Cgroup Links:[]string OomScoreAdj:int PidMode Privileged:bool "
@@ -127,6 +127,12 @@ def _pointer(value: Any) -> Any:
     return value
 
 
+def _map(element: Callable[[Any], Any], key: str) -> Callable[[Any], Any]:
+    return lambda value: (
+        NilMap() if value is None else Map({name: element(part) for name, part in value.items()}, element(None), key)
+    )
+
+
 def _maker(type: str) -> Callable[[Any], Any]:
     """A function that makes the Go value of a JSON value, the type's zero value of None."""
     if type.startswith("*"):
@@ -137,9 +143,9 @@ def _maker(type: str) -> Callable[[Any], Any]:
         return lambda value: NilList() if value is None else [item(part) for part in value]
     if type == "map[]string":
         return lambda value: NilMap() if value is None else Strings(value)
-    if type.startswith("map[]"):
-        element = _maker(type[5:])
-        return lambda value: NilMap() if value is None else {key: element(part) for key, part in value.items()}
+    if type.startswith(("map[]", "map[port]")):
+        key, _, inside = type.partition("]")
+        return _map(_maker(inside), "nat.Port" if key == "map[port" else "")
     if type in _TYPES:
         return lambda value: _struct(type, value or {})
     if type == "any":

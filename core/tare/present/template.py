@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tare.errors import Invalid
-from tare.present.go_values import NIL, Struct, show, truth
+from tare.present.go_values import NIL, Anything, Number, Struct, show, truth
 from tare.present.template_functions import FUNCTIONS, Complaint, Function, fits
 from tare.present.template_syntax import Node, parse
 from tare.present.template_tokens import SyntaxFault, quoted
@@ -80,8 +80,17 @@ def render(template: str, value: Any, kind: str = "") -> str:
         try:
             return parsed.render(typed(kind, value))
         except Invalid:
-            pass
+            value = _untyped(value)
     return parsed.render(value, strict=True)
+
+
+def _untyped(value: Any) -> Any:
+    """JSON as Go has it that decodes into no structure."""
+    if isinstance(value, dict):
+        return {key: _untyped(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return Anything(_untyped(item) for item in value)
+    return Number(value) if isinstance(value, (int, float)) and not isinstance(value, bool) else value
 
 
 class _Fault(Exception):
@@ -109,13 +118,13 @@ class _Run:
         self._functions = functions
         self._strict = strict
         self._steps = 0
+        self._name = ""
 
     def describe(self, fault: _Fault) -> str:
         before = self._text[: fault.node.position]
         column = len(before[before.rfind("\n") + 1 :].encode())
-        context = str(fault.node)
-        context = context[:20] + "..." if len(context) > 20 else context
-        return f'template: :{before.count(chr(10)) + 1}:{column}: executing "" at <{context}>: {fault}'
+        line = before.count("\n") + 1
+        return f"template: :{line}:{column}: executing {quoted(self._name)} at <{fault.node}>: {fault}"
 
     # structure
 
@@ -148,8 +157,10 @@ class _Run:
     def range(self, node: Node, dot: Any, variables: list[tuple[str, Any]], depth: int) -> None:
         pipe = node.children[0]
         value = self.commands(pipe, dot, variables)
-        if isinstance(value, (bool, str, float, Struct)):
-            raise _Fault(pipe, f"range can't iterate over {show(value)}")
+        if isinstance(value, (bool, str, float, Struct)) or value is NIL:
+            raise _Fault(pipe.children[-1].children[-1], f"range can't iterate over {show(value)}")
+        if isinstance(value, int) and len(pipe.declared) > 1:
+            raise _Fault(pipe, f"can't use {value} to iterate over more than one variable")
         if isinstance(value, dict):
             items = [(key, value[key]) for key in sorted(value)]
         elif isinstance(value, int):
@@ -183,7 +194,9 @@ class _Run:
         if depth > _DEPTH:
             raise _Fault(node, f"exceeded maximum template depth ({_DEPTH})")
         value = self.pipeline(node.children[0], dot, variables) if node.children else None
+        before, self._name = self._name, node.text
         self.walk(self._defined[node.text], value, [("$", value)], depth + 1)
+        self._name = before
 
     # pipelines
 
@@ -231,14 +244,19 @@ class _Run:
             return self.path(node, dot, node.path, dot, variables, arguments, final)
         if kind == "variable":
             name, path = node.path[0], node.path[1:]
-            value = next(value for known, value in reversed(variables) if known == name)
+            value = next((value for known, value in reversed(variables) if known == name), _NOTHING)
+            if value is _NOTHING:
+                # In what it is declared by: the parser knows the name already.
+                raise _Fault(node, f"undefined variable: {name}")
             if not path and (arguments or final is not _NOTHING):
                 raise _Fault(node, f"can't give argument to non-function {name}")
             return self.path(node, value, path, dot, variables, arguments, final)
         if kind == "chain":
             value = self.operand(node.children[0], dot, variables)
-            if value is None:
+            if value is None and node.children[0].kind == "nil":
                 raise _Fault(node, "indirection through explicit nil in " + str(node))
+            if value is None and self._strict:
+                raise _Fault(node, f"nil data; no entry for key {quoted(node.path[0])}")
             return self.path(node, value, node.path, dot, variables, arguments, final)
         if kind == "pipe":
             return self.pipeline(node, dot, variables)
@@ -264,6 +282,9 @@ class _Run:
         return value
 
     def field(self, node: Node, value: Any, name: str, given: list[Any]) -> Any:
+        if value is None and not self._strict:
+            # What a map lacks has no members either; that is no error before the names are looked up in the JSON.
+            return None
         if value is None or value is NIL:
             raise _Fault(node, f"nil pointer evaluating interface {{}}.{name}")
         if isinstance(value, Struct):

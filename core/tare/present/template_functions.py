@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tare.present.go_format import operand, sprint, sprintf
-from tare.present.go_values import Strings, Struct, json, show, truth, type_name
+from tare.present.go_format import operand, sprint, sprint_inner, sprintf
+from tare.present.go_values import Anything, Map, Number, Strings, Struct, json, show, truth, type_name
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -31,7 +31,14 @@ def _index(item: Any, *indexes: Any) -> Any:
         raise Complaint("index of untyped nil")
     for index in indexes:
         if isinstance(item, dict):
-            item = item.get(index, "" if isinstance(item, Strings) else None)
+            if index is None:
+                raise Complaint("value is nil; should be of type string")
+            if not isinstance(index, str):
+                raise Complaint(f"value has type {type_name(index)}; should be string")
+            if isinstance(item, Map) and item.key:
+                raise Complaint(f"value has type string; should be {item.key}")
+            zero = "" if isinstance(item, Strings) else item.zero if isinstance(item, Map) else None
+            item = item.get(index, zero)
             continue
         if not isinstance(item, (list, str)):
             raise Complaint(f"can't index item of type {type_name(item)}")
@@ -103,7 +110,7 @@ def _less(left: Any, right: Any) -> bool:
 
 
 def _html(*values: Any) -> str:
-    text = sprint(values)
+    text = sprint_inner(values)
     for letter, escaped in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&#34;"), ("'", "&#39;"), ("\0", "\ufffd")):
         text = text.replace(letter, escaped)
     return text
@@ -113,14 +120,14 @@ def _js(*values: Any) -> str:
     plain = {"\\": "\\\\", "'": "\\'", '"': '\\"', "<": "\\u003C", ">": "\\u003E", "&": "\\u0026", "=": "\\u003D"}
     return "".join(
         plain.get(letter) or (f"\\u{ord(letter):04X}" if ord(letter) < 0x20 or not letter.isprintable() else letter)
-        for letter in sprint(values)
+        for letter in sprint_inner(values)
     )
 
 
 def _urlquery(*values: Any) -> str:
     safe = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_.~"
     return "".join(
-        chr(byte) if chr(byte) in safe else "+" if byte == 0x20 else f"%{byte:02X}" for byte in sprint(values).encode()
+        chr(byte) if chr(byte) in safe else "+" if byte == 0x20 else f"%{byte:02X}" for byte in sprint_inner(values).encode()
     )
 
 
@@ -204,9 +211,14 @@ def fits(kind: str, value: Any) -> str:
     expected = {"string": "string", "int": "int", "strings": "[]string"}.get(kind)
     if (
         expected is None
-        or (kind == "string" and isinstance(value, str))
+        or (kind == "string" and isinstance(value, str) and not isinstance(value, Number))
         or (kind == "int" and isinstance(value, int) and not isinstance(value, bool))
-        or (kind == "strings" and isinstance(value, list) and all(isinstance(item, str) for item in value))
+        or (
+            kind == "strings"
+            and isinstance(value, list)
+            and not isinstance(value, Anything)
+            and all(isinstance(item, str) for item in value)
+        )
     ):
         return ""
     if value is None:
