@@ -53,7 +53,7 @@ _tare() {
     "exec") flags="--detach --detach-keys --env --env-file --interactive --privileged --tty --user --workdir -d -e -i -t -u -w"; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;
     "history") flags="--format --human --no-trunc --platform --quiet -H -q"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "image history") flags="--format --human --no-trunc --platform --quiet -H -q"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
-    "image import") flags="--change --message --platform -c -m"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image import") flags="--change --message --platform -c -m"; names="" ;;
     "image inspect") flags="--format --platform -f"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "image list") flags="--all --digests --filter --format --no-trunc --quiet -a -f -q"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "image load") flags="--input --platform --quiet -i -q"; names="" ;;
@@ -64,7 +64,7 @@ _tare() {
     "image save") flags="--output --platform -o"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "image tag") flags=""; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "images") flags="--all --digests --filter --format --no-trunc --quiet -a -f -q"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
-    "import") flags="--change --message --platform -c -m"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
+    "import") flags="--change --message --platform -c -m"; names="" ;;
     "info") flags="--format -f"; names="" ;;
     "inspect") flags="--format --size --type -f -s"; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;
     "kill") flags="--signal -s"; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;
@@ -75,7 +75,7 @@ _tare() {
     "network ls") flags="--filter --format --no-trunc --quiet -f -q"; names="" ;;
     "network prune") flags="--filter --force -f"; names="" ;;
     "pause") flags=""; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;
-    "plugin inspect") flags="--format -f"; names="" ;;
+    "plugin inspect") flags="--format -f"; names="env TARE_NO_AUTOSTART=1 tare plugin ls --format '{{.Name}}'" ;;
     "plugin list") flags="--format --no-trunc --quiet -q"; names="" ;;
     "plugin ls") flags="--format --no-trunc --quiet -q"; names="" ;;
     "port") flags=""; names="env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'" ;;

@@ -198,10 +198,24 @@ def test_completion_in_zsh(engine: Daemon) -> None:
         terminal.close()
 
 
-def test_completion_in_fish(engine: Daemon) -> None:
+def test_completion_in_fish(engine: Daemon, tmp_path: Path) -> None:
     fish = shutil.which("fish") or pytest.skip("no fish on this host")
+    (tmp_path / "archive.tar").touch()
     engine.tare("create", "--name", "completed-by-fish", "--network", "none", "busybox", "true")
-    script = f"set PATH {BIN} $PATH; source {COMPLETIONS}/tare.fish; complete -C 'tare rm comp'; complete -C 'tare network l'"
-    offered = engine.run([fish, "--no-config", "-c", script], check=True, input=None, timeout=60).stdout.splitlines()
-    assert [line.split("\t")[0] for line in offered] == ["completed-by-fish", "list", "ls"]
+    wanted = {
+        "rm comp": ["completed-by-fish"],
+        "-H nowhere container rm comp": ["completed-by-fish"],
+        "network l": ["list", "ls"],
+        "container ls --no-t": ["--no-trunc"],
+        "system pr": ["prune"],
+        "image rm busy": ["busybox:latest"],
+        "network inspect ": ["bridge", "host", "none"],
+        "run --network n": ["none"],
+        f"import {tmp_path}/ar": [f"{tmp_path}/archive.tar"],
+    }
+    script = f"set PATH {BIN} $PATH; source {COMPLETIONS}/tare.fish; "
+    script += "; echo '~'; ".join(f"complete -C 'tare {words}'" for words in wanted)
+    offered = engine.run([fish, "--no-config", "-c", script], check=True, input=None, timeout=60).stdout.split("~\n")
+    found = [[line.split("\t")[0] for line in part.splitlines()] for part in offered]
+    assert dict(zip(wanted, found, strict=True)) == wanted
     engine.tare("rm", "completed-by-fish")

@@ -14,6 +14,17 @@ SHELLS = ("bash", "zsh", "fish")
 CONTAINERS = "env TARE_NO_AUTOSTART=1 tare ps -a --format '{{.Names}}'"
 IMAGES = "env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'"
 NETWORKS = "env TARE_NO_AUTOSTART=1 tare network ls --format '{{.Name}}'"
+PLUGINS = "env TARE_NO_AUTOSTART=1 tare plugin ls --format '{{.Name}}'"
+SOURCES = (
+    ("FILE|", ""),
+    ("CONTAINER", CONTAINERS),
+    ("IMAGE", IMAGES),
+    ("REPOSITORY", IMAGES),
+    ("NETWORK", NETWORKS),
+    ("PLUGIN", PLUGINS),
+    ("NAME|ID", CONTAINERS),
+)
+"""(what a usage mentions, the command that lists such names)."""
 MARK = "# Written by `tare completion {shell}`; see core/tare/cli/completion.py."
 
 
@@ -39,11 +50,11 @@ def commands() -> list[tuple[str, Verb]]:
 
 
 def _source(verb: Verb) -> str:
-    """The command that lists what the words of a verb may be."""
-    for mark, source in (("CONTAINER", CONTAINERS), ("IMAGE", IMAGES), ("REPOSITORY", IMAGES), ("NETWORK", NETWORKS)):
+    """The command that lists what the words of a verb may be; nothing where they are files."""
+    for mark, source in SOURCES:
         if mark in verb.usage:
             return source
-    return CONTAINERS if "NAME|ID" in verb.usage else ""
+    return ""
 
 
 def _visible(flags: tuple[Flag, ...] | list[Flag]) -> list[Flag]:
@@ -103,28 +114,62 @@ autoload -U +X bashcompinit && bashcompinit
 
 
 def _fish() -> str:
-    lines = [MARK.format(shell="fish"), "complete -c tare -f"]
-    for name, module in sorted(registry.PLAIN.items()):
-        verb = registry.load(module)
-        lines.append(f"complete -c tare -n __fish_use_subcommand -a {name} -d {_quoted(verb.summary)}")
-        lines += _fish_verb(f"__fish_seen_subcommand_from {name}", verb)
+    lines = [MARK.format(shell="fish"), _FISH.format(groups=" ".join(registry.GROUPS)), "complete -c tare -f"]
+    lines += _fish_flags("__tare_is ''", _visible(list(registry.GLOBALS)))
+    summaries = {name: registry.load(module).summary for name, module in registry.PLAIN.items()} | registry.GROUP_SUMMARIES
+    lines += [f"complete -c tare -n \"__tare_is ''\" -a {name} -d {_quoted(text)}" for name, text in sorted(summaries.items())]
     for group, members in registry.GROUPS.items():
-        lines.append(f"complete -c tare -n __fish_use_subcommand -a {group} -d {_quoted(registry.GROUP_SUMMARIES[group])}")
-        inside = f"__fish_seen_subcommand_from {group}"
-        names = " ".join(sorted(members))
-        lines.append(f"complete -c tare -n '{inside}; and not __fish_seen_subcommand_from {names}' -a '{names}'")
+        lines.append(f"complete -c tare -n '__tare_is {group}' -a '{' '.join(sorted(members))}'")
+    paths: dict[int, tuple[Verb, list[str]]] = {}
+    for path, verb in commands():
+        paths.setdefault(id(verb), (verb, []))[1].append(path)
+    for verb, names in paths.values():
+        condition = "__tare_is " + " ".join(f'"{name}"' if " " in name else name for name in names)
+        lines += _fish_flags(condition, _visible(list(verb.flags)))
+        if source := _source(verb):
+            lines.append(f"complete -c tare -n '{condition}' -a {_quoted(f'({source})')}")
+        elif verb.most != 0:
+            lines.append(f"complete -c tare -n '{condition}' -F")
     return "\n".join(lines) + "\n"
 
 
-def _fish_verb(condition: str, verb: Verb) -> list[str]:
+def _fish_flags(condition: str, flags: list[Flag]) -> list[str]:
     lines = []
-    for flag in _visible(list(verb.flags)):
+    quoted = f'"{condition}"' if "'" in condition else f"'{condition}'"
+    for flag in flags:
         short = f" -s {flag.short}" if flag.short else ""
         takes = "" if flag.kind == "bool" else " -r"
-        lines.append(f"complete -c tare -n '{condition}'{short} -l {flag.name}{takes} -d {_quoted(flag.help)}")
-    if source := _source(verb):
-        lines.append(f"complete -c tare -n '{condition}' -a {_quoted(f'({source})')}")
+        if flag.kind == "network":
+            takes = f" -x -a {_quoted(f'({NETWORKS})')}"
+        lines.append(f"complete -c tare -n {quoted}{short} -l {flag.name}{takes} -d {_quoted(flag.help)}")
     return lines
+
+
+_FISH = """
+function __tare_is -d "Whether the command so far is one of these"
+    set -l words (commandline -opc)
+    set -l path
+    set -l skip
+    for word in $words[2..]
+        if test -n "$skip"
+            set skip
+            continue
+        end
+        switch $word
+            case -H --host
+                test -z "$path"; and set skip yes
+            case '-*'
+            case '*'
+                if test -z "$path"
+                    set path $word
+                else if contains -- "$path" {groups}
+                    set path "$path $word"
+                end
+        end
+    end
+    contains -- "$path" $argv
+end
+"""
 
 
 def _escaped(text: str) -> str:
