@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import http.client
 import json
 import os
 import select
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 BIN = Path(sys.executable).parent
+DOCKERS = [path for path in ("/usr/bin/docker", "/usr/local/bin/docker") if os.access(path, os.X_OK)]
 
 
 @dataclass
@@ -131,6 +135,28 @@ class Daemon:
         return json.loads(self.tare("inspect", ref).stdout)[0]
 
 
+class Raw(http.client.HTTPConnection):
+    """HTTP by hand over the unix socket."""
+
+    def __init__(self, daemon: Daemon) -> None:
+        super().__init__("localhost", timeout=30)
+        self._path = daemon.socket
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(30)
+        self.sock.connect(str(self._path))
+
+    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
+        data = None if body is None else json.dumps(body).encode()
+        self.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
+        response = self.getresponse()
+        return response.status, dict(response.headers), response.read()
+
+    def json(self, method: str, path: str, body: object = None) -> Any:
+        return json.loads(self.ask(method, path, body)[2])
+
+
 def docker_binary() -> str:
     found = shutil.which("docker")
     if found is None:
@@ -195,6 +221,11 @@ def engine(suite_directory: Path, busybox_tar: Path) -> Iterator[Daemon]:
         yield daemon
     finally:
         daemon.stop()
+
+
+@pytest.fixture
+def raw(engine: Daemon) -> Raw:
+    return Raw(engine)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import http.client
 import io
 import json
 import os
@@ -20,9 +19,7 @@ import docker.errors
 import docker.types
 import pytest
 
-from tests.integration.conftest import Daemon, wait_for
-
-DOCKERS = [path for path in ("/usr/bin/docker", "/usr/local/bin/docker") if os.access(path, os.X_OK)]
+from tests.integration.conftest import DOCKERS, Daemon, Raw, wait_for
 
 
 @pytest.fixture
@@ -37,33 +34,6 @@ def sleeper(client: docker.DockerClient) -> Iterator[Any]:
     container = client.containers.run("busybox", ["sh", "-c", "echo ready; exec sleep 1000"], network_mode="none", detach=True)
     yield container
     container.remove(force=True)
-
-
-class Raw(http.client.HTTPConnection):
-    """HTTP by hand over the unix socket."""
-
-    def __init__(self, daemon: Daemon) -> None:
-        super().__init__("localhost", timeout=30)
-        self._path = daemon.socket
-
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(30)
-        self.sock.connect(str(self._path))
-
-    def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
-        data = None if body is None else json.dumps(body).encode()
-        self.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
-        response = self.getresponse()
-        return response.status, dict(response.headers), response.read()
-
-    def json(self, method: str, path: str, body: object = None) -> Any:
-        return json.loads(self.ask(method, path, body)[2])
-
-
-@pytest.fixture
-def raw(engine: Daemon) -> Raw:
-    return Raw(engine)
 
 
 def test_docker_py_runs_a_container(client: docker.DockerClient) -> None:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Any
 from tare.containers.container import Connection, Container
 from tare.containers.registry import Entry
 from tare.containers.states import PERMITTED
-from tare.engine import prune, wait
+from tare.engine import wait
 from tare.errors import TareError
 from tare.model.container import ContainerConfig, ContainerState
 from tare.model.image import ImageConfig
 from tare.model.network import Attachment, Endpoint, Network
+from tare.model.times import instant
 from tare.state.documents import from_document
 from tare.state.tables import Row
 
@@ -47,7 +48,7 @@ def stand_in(engine: Engine, row: Row, why: str) -> Container:
     config = _table(row.document, "config")
     created = _text(row.document, "created")
     try:
-        prune.seconds(created)
+        instant(created, "created")
     except TareError:
         created = ""
     return Container(

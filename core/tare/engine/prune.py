@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from tare.engine import info, pictures, remove
 from tare.engine.values import Pruned
 from tare.errors import Invalid, TareError
+from tare.model.times import SECOND, instant, seconds_exactly
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -22,7 +21,7 @@ async def containers(engine: Engine, filters: Mapping[str, Sequence[str]]) -> Pr
     ids: list[str] = []
     reclaimed = 0
     for container in engine.containers():
-        if container.running or not labels_fit(container.labels, filters) or seconds(container.created) > limit:
+        if container.running or not labels_fit(container.labels, filters) or seconds_exactly(container.created) > limit:
             continue
         try:
             size, _ = await info.size(engine, container)
@@ -42,7 +41,7 @@ async def images(engine: Engine, filters: Mapping[str, Sequence[str]]) -> tuple[
     done: list[tuple[str, str]] = []
     reclaimed = 0
     for image in engine.images():
-        if (dangling and image.tags) or pictures.users(engine, image.id) or seconds(image.created) > limit:
+        if (dangling and image.tags) or pictures.users(engine, image.id) or seconds_exactly(image.created) > limit:
             continue
         if not labels_fit(image.config.labels, filters):
             continue
@@ -69,40 +68,10 @@ def labels_fit(labels: Mapping[str, str], filters: Mapping[str, Sequence[str]]) 
 
 
 def until(filters: Mapping[str, Sequence[str]]) -> float:
-    """The latest creation time that is pruned: seconds since the epoch, RFC 3339, or a Go duration before now."""
-    values = list(filters.get("until", ()))
+    """The latest creation time that is pruned, in seconds since the epoch. Raises Invalid."""
+    values = filters.get("until", ())
     if not values:
         return float("inf")
     if len(values) > 1:
-        raise Invalid("more than one until filter specified")
-    text = values[0]
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    units = {"h": 3600.0, "m": 60.0, "s": 1.0}
-    total, digits = 0.0, ""
-    for character in text:
-        if character.isdigit() or character == ".":
-            digits += character
-        elif character in units and digits:
-            total, digits = total + float(digits) * units[character], ""
-        else:
-            break
-    else:
-        if not digits:
-            return time.time() - total
-    return seconds(text)
-
-
-def seconds(stamp: str) -> float:
-    """RFC 3339 as seconds since the epoch; 0 for what has no date."""
-    if not stamp:
-        return 0.0
-    whole, dot, rest = stamp.partition(".")
-    fraction = rest.rstrip("Z")[:6] if dot else ""
-    text = f"{whole}.{fraction}+00:00" if fraction else whole.replace("Z", "+00:00")
-    try:
-        return datetime.fromisoformat(text).timestamp()
-    except ValueError as error:
-        raise Invalid(f"not a time: {stamp}", subject=stamp, hint="seconds, RFC 3339, or a duration such as 24h") from error
+        raise Invalid("more than one until filter specified", subject="until")
+    return instant(values[0], "until") / SECOND

@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 
-from tare.api.shapes import containers, events, images, networks, ports, times
+from tare.api.shapes import containers, events, images, networks, ports
 from tare.api.shapes.create import container_config
 from tare.api.shapes.host import host_config
 from tare.api.shapes.status import status
 from tare.api.tables import zone
 from tare.containers.container import Connection, Container
 from tare.errors import Invalid
+from tare.model import times
 from tare.model.container import ContainerConfig, ContainerState
 from tare.model.event import Event
 from tare.model.image import HistoryEntry, Image, ImageConfig, Layer

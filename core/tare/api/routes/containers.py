@@ -14,12 +14,12 @@ from tare.api.routes.filtering import CONTAINER_FILTERS, Selection
 from tare.api.shapes import containers as shapes
 from tare.api.shapes import platforms
 from tare.api.shapes.create import container_config
-from tare.api.shapes.times import instant, with_nanoseconds
 from tare.containers.container import Container
 from tare.engine.values import Exit, LogRecord
 from tare.errors import Invalid, TareError, Unsupported
 from tare.model.container import LogOptions
 from tare.model.network import Network
+from tare.model.times import instant, with_nanoseconds
 
 PRUNE_FILTERS = frozenset(("label", "label!", "until"))
 CONDITIONS = ("not-running", "next-exit", "removed")

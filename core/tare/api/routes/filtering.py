@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from tare.api.shapes import ports
 from tare.api.shapes.containers import published
-from tare.api.shapes.times import instant, seconds_exactly
 from tare.containers.container import Container
 from tare.errors import Invalid, TareError
 from tare.model.image import Image
+from tare.model.times import instant, seconds_exactly
 from tare.networks.predefined import name_of
 
 if TYPE_CHECKING:

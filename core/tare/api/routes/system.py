@@ -15,9 +15,9 @@ from tare.api.routes.containers import with_sizes
 from tare.api.shapes import events as shapes
 from tare.api.shapes import images as image_shapes
 from tare.api.shapes.host import architecture
-from tare.api.shapes.times import instant
 from tare.errors import Unsupported
 from tare.model.event import Event
+from tare.model.times import instant
 
 EVENT_FILTERS = frozenset(
     ("config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service")
@@ -165,6 +165,10 @@ async def no_build(call: Call) -> Answer:
     raise Unsupported("building images is not available yet", hint="bring images in with tare load or tare import")
 
 
+async def no_commit(call: Call) -> Answer:
+    raise Unsupported("commit is not supported yet", hint="bring images in with tare load or tare import")
+
+
 async def no_volume(call: Call) -> Answer:
     raise Unsupported("volumes are not supported yet", hint="use a bind mount: -v /host/path:/path")
 
@@ -193,7 +197,7 @@ ROUTES = [
     Route("POST", "/build/cancel", no_build),
     Route("POST", "/session", no_build),
     Route("POST", "/grpc", no_build),
-    Route("POST", "/commit", no_build),
+    Route("POST", "/commit", no_commit),
     Route("POST", "/volumes/create", no_volume),
     Route("POST", "/volumes/prune", prune_volumes),
     Route("GET", "/volumes/{ref}", no_volume),

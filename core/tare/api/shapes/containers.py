@@ -8,11 +8,11 @@ from typing import Any
 from tare.api.shapes import mounts, ports
 from tare.api.shapes.host import host_config
 from tare.api.shapes.status import status
-from tare.api.shapes.times import NEVER, seconds_of
 from tare.api.versions import Version
 from tare.containers.container import Connection, Container
 from tare.model.container import Exec
 from tare.model.network import Network, PortBinding
+from tare.model.times import NEVER, seconds_of
 from tare.networks.predefined import name_of
 
 WITHOUT_DEFAULT_NETWORK: Version = (1, 52)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tare.api.shapes.times import NEVER, seconds_of
 from tare.api.versions import Version
 from tare.model.image import Image
+from tare.model.times import NEVER, seconds_of
 
 
 def inspect(image: Image, storage: str, version: Version, places: Mapping[str, str] | None = None) -> dict[str, Any]:

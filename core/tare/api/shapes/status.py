@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from tare.api.shapes.times import seconds_exactly
 from tare.model.container import ContainerState
+from tare.model.times import seconds_exactly
 from tare.present.durations import human
 
 

@@ -1,0 +1,49 @@
+"""Pruning: what cannot exist yet is pruned to nothing, and times are read as everywhere else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from urllib.parse import quote
+
+import pytest
+
+from .conftest import DOCKERS, Daemon, Raw
+
+
+@pytest.fixture
+def ended(engine: Daemon) -> Iterator[str]:
+    engine.tare("run", "--name", "prune-me", "--label", "prune=me", "--network", "none", "busybox", "true")
+    yield "prune-me"
+    engine.tare("rm", "-f", "prune-me", check=False)
+
+
+@pytest.mark.parametrize("binary", DOCKERS)
+@pytest.mark.parametrize("words", ["system prune", "system prune --volumes", "network prune", "volume prune", "builder prune"])
+def test_the_docker_command_line_prunes(engine: Daemon, ended: str, binary: str, words: str) -> None:
+    """``system prune`` asks for all of these, one after the other."""
+    engine.run([binary, *words.split(), "-f", "--filter", "label=prune=me"], check=True, input=None, timeout=60)
+    assert (ended in engine.tare("ps", "-a").stdout) == (not words.startswith("system"))
+
+
+@pytest.mark.parametrize("noun", ["containers", "images", "networks", "volumes", "build"])
+def test_an_unknown_filter_is_refused(raw: Raw, noun: str) -> None:
+    status, _, body = raw.ask("POST", f"/{noun}/prune?filters=" + quote('{"words":["x"]}'))
+    assert status == 400 and b"invalid filter 'words'" in body
+
+
+def until(text: str) -> str:
+    return "prune?filters=" + quote(json.dumps({"until": [text], "label": ["prune=me"]}))
+
+
+@pytest.mark.parametrize("noun", ["containers", "images"])
+@pytest.mark.parametrize("text", ["nan", "1.5.2h", "inf", "1e5", "\u0663h", "12:00"])
+def test_no_time_is_refused(raw: Raw, ended: str, noun: str, text: str) -> None:
+    status, _, body = raw.ask("POST", f"/{noun}/{until(text)}")
+    assert status == 400 and b"is no time" in body
+
+
+def test_until_is_a_duration_or_a_time(raw: Raw, ended: str) -> None:
+    for past in ("1h30m", "2020-01-01", "2020-01-01T00:00:00.5Z", "1600000000.25"):
+        assert raw.json("POST", f"/containers/{until(past)}")["ContainersDeleted"] is None
+    assert len(raw.json("POST", f"/containers/{until('1ms')}")["ContainersDeleted"]) == 1
