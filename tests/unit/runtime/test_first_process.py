@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import stat
 import subprocess
@@ -377,6 +378,14 @@ def test_the_pids_limit_is_enforced(stage: Stage) -> None:
 def test_ulimits_within_the_hard_limit_are_exact_and_above_it_warn(stage: Stage) -> None:
     outcome = stage.sh("ulimit -n; ulimit -Hn", ulimits=(Ulimit("nofile", 100, 200),))
     assert (outcome.out.split(), outcome.warnings) == (["100", "200"], [])
+
+
+def test_ulimits_that_python_does_not_know_or_that_leave_no_file_to_open(stage: Stage) -> None:
+    limits = (Ulimit("locks", 7, 8), Ulimit("nofile", 3, 3))
+    outcome = stage.do("cat", "/proc/self/limits", "/proc/self/oom_score_adj", ulimits=limits[:1])
+    assert re.search(r"^Max file locks +7 +8 ", outcome.out, re.MULTILINE)
+    outcome = stage.sh("ulimit -n", ulimits=limits, oom_score_adj=100)
+    assert (outcome.out, outcome.code) == ("3\n", 0)
 
 
 def test_oom_score_adj(stage: Stage) -> None:

@@ -99,14 +99,6 @@ def _working_directory(root: int, path: str, make: bool) -> None:
 
 
 def _limits(process: dict[str, Any], report: int) -> None:
-    for number, name, soft, hard in process["rlimits"]:
-        try:
-            resource.setrlimit(number, (soft, hard))
-        except (ValueError, OSError):
-            most = resource.getrlimit(number)[1]
-            most = hard if most == resource.RLIM_INFINITY else most
-            resource.setrlimit(number, (most if soft < 0 else min(soft, most), most))
-            warn(report, f"ulimit {name}={soft}:{hard} is above what this host lets the engine give: {most} is used")
     adjustment = process["oom_score_adj"]
     if adjustment != _INHERITED[0]:
         try:
@@ -115,6 +107,15 @@ def _limits(process: dict[str, Any], report: int) -> None:
             if error.errno not in (errno.EACCES, errno.EPERM):
                 raise failed("oom_score_adj", f"setting oom_score_adj to {adjustment}", error) from None
             warn(report, f"oom-score-adj {adjustment} is lower than this host lets the engine set; it is left as it is")
+    # last: a limit may forbid to open another file
+    for number, name, soft, hard in process["rlimits"]:
+        try:
+            resource.setrlimit(number, (soft, hard))
+        except (ValueError, OSError):
+            most = resource.getrlimit(number)[1]
+            most = hard if most == resource.RLIM_INFINITY else most
+            resource.setrlimit(number, (most if soft < 0 else min(soft, most), most))
+            warn(report, f"ulimit {name}={soft}:{hard} is above what this host lets the engine give: {most} is used")
 
 
 def _become(process: dict[str, Any], identity: Identity) -> None:

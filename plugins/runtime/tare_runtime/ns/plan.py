@@ -33,6 +33,9 @@ FLAGS = {
 FILES = {"mount": "mnt", "network": "net", "uts": "uts", "ipc": "ipc", "pid": "pid", "cgroup": "cgroup"}
 """How each kind is called in /proc/PID/ns."""
 
+RLIMIT_LOCKS = 10
+"""asm-generic/resource.h; Python has no name for it."""
+
 _TOP = {"ociVersion", "process", "root", "hostname", "domainname", "mounts", "linux", "annotations"}
 _LINUX = {
     "namespaces", "devices", "resources", "cgroupsPath", "maskedPaths", "readonlyPaths", "sysctl", "rootfsPropagation", "seccomp",
@@ -242,7 +245,7 @@ def _masks(names: tuple[tuple[str, ...], ...], last: int) -> tuple[int, ...]:
 
 
 def _rlimit(entry: Mapping[str, Any]) -> tuple[int, str, int, int]:
-    number = getattr(resource, entry["type"], None)
+    number = RLIMIT_LOCKS if entry["type"] == "RLIMIT_LOCKS" else getattr(resource, entry["type"], None)
     name = entry["type"].removeprefix("RLIMIT_").lower()
     if not isinstance(number, int):
         raise Unsupported(f"this host has no ulimit {name}", subject=name)
