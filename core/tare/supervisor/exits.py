@@ -86,7 +86,11 @@ def replace(path: str, content: bytes) -> None:
     draft = f"{path}.new"
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, content)
+        if os.write(fd, content) < len(content):
+            raise OSError(28, os.strerror(28))  # ENOSPC, which a short write means.
+    except OSError:
+        remove(draft)
+        raise
     finally:
         os.close(fd)
     os.rename(draft, path)

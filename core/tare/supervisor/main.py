@@ -23,7 +23,7 @@ from tare.supervisor.loop import IN, Loop
 from tare.supervisor.notes import note
 from tare.supervisor.ports import Ports
 from tare.supervisor.requests import Requests
-from tare.supervisor.spawn import SOCKET
+from tare.supervisor.spawn import ANOTHER, SOCKET
 from tare.supervisor.templates import Template
 
 TYPE_CHECKING = False
@@ -173,7 +173,8 @@ def main(arguments: list[str]) -> None:
     except (OSError, TareError) as error:
         os.write(ready, f"{error}\n".encode())
         sys.exit(1)
-    os.write(ready, b"ready\n")
+    with contextlib.suppress(BrokenPipeError):  # tared was killed meanwhile; the next one will come
+        os.write(ready, b"ready\n")
     os.close(ready)
     gc.collect()
     gc.freeze()
@@ -187,7 +188,7 @@ def _open(exec_root: str) -> tuple[Supervisor, socket.socket]:
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise Unavailable("another supervisor runs here", subject=exec_root) from error
+        raise Unavailable(ANOTHER, subject=exec_root) from error
     os.ftruncate(lock, 0)
     os.pwrite(lock, b"%d\n" % os.getpid(), 0)
     with open("/proc/self/comm", "w") as file:

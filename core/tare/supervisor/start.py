@@ -166,7 +166,7 @@ class Start:
                 os.write(self._gate, b"\1")
                 os.close(self._gate)
                 self._gate = -1
-            self.supervisor.ledger.keep(process)
+            self._remember()
         except TareError as error:
             self._fail(self._last_words() or error)
             return
@@ -175,6 +175,17 @@ class Start:
             self._fail(self._last_words() or Unavailable(f"cannot connect the container to its network: {reason}"))
             return
         self.loop.watch(self._report.fileno(), IN, self._listen)
+
+    def _remember(self) -> None:
+        try:
+            self.supervisor.ledger.keep(self.process)
+        except OSError as error:
+            # A later supervisor would not know of it.
+            raise Unavailable(
+                f"the process cannot be recorded in {self.supervisor.exec_root}: {error.strerror}",
+                subject=self.process.container,
+                hint="is its file system full?",
+            ) from error
 
     def _listen(self, _events: int) -> None:
         """Hear the child until it says that it failed, or until its end of ``report`` closes: then execve has succeeded."""
@@ -235,7 +246,7 @@ class Start:
         try:
             pid = command.container_pid(self.launch["argv"], self.launch["pid_file"], status)
             self.process.born(pid)
-            self.supervisor.ledger.keep(self.process)
+            self._remember()
         except TareError as error:
             self._fail(error)
         except OSError as error:

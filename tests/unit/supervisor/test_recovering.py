@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import os
 import signal
+import subprocess
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -12,7 +14,8 @@ from typing import Any
 import pytest
 
 from tare.engine import settle
-from tare.supervisor import exits, spawn
+from tare.errors import Unavailable
+from tare.supervisor import companion, exits, spawn
 
 from .conftest import Peer, eventually, gone, until
 
@@ -115,6 +118,59 @@ def test_a_torn_state_file_is_passed_over(root: Path) -> None:
     (root / "processes" / "torn").write_bytes(b"\xfb\x00\x00")
     assert Peer(root).hello["processes"] == []
     assert b"torn is passed over" in (root / spawn.LOG).read_bytes()
+
+
+def test_a_supervisor_whose_tared_was_killed_meanwhile_is_there_for_the_next(root: Path) -> None:
+    root.mkdir()
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(root / spawn.LOG, "ab") as log:
+        maker = subprocess.Popen(companion.command("supervisor", [str(root)]), stdout=writing, stderr=log)
+    os.close(writing)
+    assert maker.wait() == 0
+    eventually(lambda: (root / "supervisor.pid").exists() and (root / "supervisor.pid").read_text())
+    made = int((root / "supervisor.pid").read_text())
+    assert Peer(root).hello["pid"] == made, "also if it does not listen yet"
+    assert (root / spawn.LOG).read_bytes() == b""
+
+
+def test_a_supervisor_that_does_not_listen_yet_is_waited_for(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root.mkdir()
+    lock = os.open(root / "supervisor.pid", os.O_RDWR | os.O_CREAT)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    said = []
+    attempt = spawn._spawn
+
+    def again(exec_root: str, deadline: float) -> str:
+        said.append(attempt(exec_root, deadline))
+        if len(said) == 2:
+            os.close(lock)
+        return said[-1]
+
+    monkeypatch.setattr(spawn, "_spawn", again)
+    one = Peer(root)
+    assert said[:2] == ["", ""] and one.hello["pid"] == int((root / "supervisor.pid").read_text())
+
+
+def test_a_process_that_cannot_be_recorded_does_not_start(peer: Peer, root: Path) -> None:
+    """A folder is in the way, as a full disk would be."""
+    (root / "processes" / "c.new").mkdir()
+    with pytest.raises(Unavailable, match=r"cannot be recorded in .*: Is a directory"):
+        peer.start("c", "sleep", "1000")
+    assert Peer(root).hello["processes"] == []
+    (root / "processes" / "c.new").rmdir()
+    peer.start("c", "sh", "-c", "exit 4")
+    assert peer.exit("c")["code"] == 4
+
+
+def test_nothing_is_put_in_place_half_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "exit"
+    path.write_bytes(b"before")
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, data[:3]))
+    with pytest.raises(OSError, match="No space left"):
+        exits.replace(str(path), b"content")
+    assert path.read_bytes() == b"before" and list(tmp_path.iterdir()) == [path]
 
 
 def test_records_of_exits(tmp_path: Path) -> None:
