@@ -146,6 +146,27 @@ def test_st30_to_st40_changes_persist_and_the_parent_stays(base: Bench) -> None:
         assert describe(path) == before
 
 
+def test_st31_st35_st36_files_of_the_parent_are_written_and_renamed(base: Bench) -> None:
+    with base.snapshot("c") as path:
+        with open(path / "etc" / "passwd", "ab") as appended:
+            appended.write(b"more\n")
+        os.truncate(path / "big", 3)
+        (path / "one").unlink()
+        os.close(os.open(path / "one", os.O_CREAT | os.O_EXCL | os.O_WRONLY))
+        os.rename(path / "etc" / "group", path / "dir" / "a")
+        try:
+            os.rename(path / "dir" / "sub", path / "moved")
+        except OSError as error:
+            assert error.errno == errno.EXDEV
+            assert subprocess.run(["mv", "dir/sub", "moved"], cwd=path).returncode == 0
+    with base.snapshot("c") as path:
+        assert (path / "etc" / "passwd").read_bytes() == b"root\nmore\n"
+        assert ((path / "big").read_bytes(), (path / "one").read_bytes(), (path / "two").read_bytes()) == (b"xxx", b"", b"linked")
+        assert (path / "dir" / "a").read_bytes() == b"root\n" and not (path / "etc" / "group").exists()
+        assert (path / "moved" / "deep").read_bytes() == b"deep" and not (path / "dir" / "sub").exists()
+        assert os.statvfs(path).f_blocks == os.statvfs(base.root).f_blocks  # ST-52
+
+
 def test_st37_hard_links_inside_a_layer(base: Bench) -> None:
     with base.layer("base") as path:
         one, two = os.stat(path / "one"), os.stat(path / "two")

@@ -75,6 +75,21 @@ def test_st68_removing_works_on_a_full_disk(small: Bench) -> None:
     small.driver.prepare("c", "base", {})
 
 
+def test_st69_the_disk_has_its_room_again(small: Bench) -> None:
+    small.driver.apply("base", None, layer(file("a", b"a")))
+    small.driver.prepare("c", "base", {})
+    small.driver.remove("c")
+    small.driver.reconcile(["base"])
+    free = os.statvfs(small.root).f_bfree
+    small.driver.apply("top", "base", layer(*(file(f"d/{n}", os.urandom(5000)) for n in range(200))))
+    small.driver.prepare("c", "top", {})
+    assert os.statvfs(small.root).f_bfree < free
+    for id in ("c", "top"):
+        for trash in small.driver.remove(id):
+            subprocess.run(["rm", "-r", trash], check=True)
+    assert os.statvfs(small.root).f_bfree == free
+
+
 def test_st70_st71_a_worker_killed_at_any_moment_leaves_the_old_state(bench: Bench) -> None:
     bench.driver.apply("base", None, layer(directory("d"), file("d/x")))
     whole = layer(*(file(f"f{n}", os.urandom(100)) for n in range(200))).getvalue()

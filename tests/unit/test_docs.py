@@ -37,6 +37,22 @@ def test_the_life_of_a_run_names_its_whole_path() -> None:
     assert {"cli", "client", "api", "engine", "drivers", "oci", "supervisor", "linux"} <= rooms
 
 
+def test_every_storage_property_is_proven_or_said_not_to_be() -> None:
+    rows = [
+        [cell.strip() for cell in line.strip("|").split("|")]
+        for line in (ROOT / "docs/drivers/properties.md").read_text().splitlines()
+        if line.startswith("| ST-")
+    ]
+    assert [row[0] for row in rows] == [f"ST-{number:02}" for number in range(1, 83)]
+    known = {name for path in (ROOT / "tests").rglob("*.py") for name in re.findall(r"^def (test_\w+)", path.read_text(), re.M)}
+    for id, _, proof in rows:
+        named = set(re.findall(r"`(test_\w+)`", proof))
+        assert named <= known, (id, named - known)
+        assert named or re.match("not (tested|met)", proof), id
+    told = {name for *_, proof in rows for name in re.findall(r"`(test_\w+)`", proof)}
+    assert {name for name in known if re.match(r"test_st\d\d_", name)} <= told
+
+
 def table() -> dict[str, tuple[str, str]]:
     """The README's table of what works: row → (today, not yet)."""
     section = (ROOT / "README.md").read_text().partition("## What works")[2].partition("\n## ")[0]
