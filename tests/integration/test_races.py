@@ -7,6 +7,7 @@ import http.client
 import json
 import os
 import random
+import resource
 import signal
 import socket
 import subprocess
@@ -129,6 +130,46 @@ def test_three_hundred_clients_at_once(engine: Daemon, network: str) -> None:
     with nothing_leaks(engine), ThreadPoolExecutor(many) as pool:
         complaints = [text for text in pool.map(client, range(many)) if text]
     assert not complaints, "\n".join(complaints[:10])
+
+
+@pytest.mark.parametrize("who", ["tared", "supervisor"])
+def test_too_few_descriptors_for_all(daemon: Daemon, who: str) -> None:
+    """Of sixty starts at once some fail for want of descriptors, and say so; nothing is left of them."""
+    daemon.tare("run", "--rm", "-p", "80", "busybox", "true")
+    assert daemon.process is not None
+    pid = daemon.process.pid if who == "tared" else int((daemon.exec_root / "supervisor.pid").read_text())
+    many = 60
+    soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    together = threading.Barrier(many, lambda: resource.prlimit(pid, resource.RLIMIT_NOFILE, (80, hard)) and None)
+
+    def client(number: int) -> str:
+        daemon.tare("create", "--name", f"crowded-{number}", "-p", "80", "busybox", "sleep", "1000")
+        together.wait()
+        return daemon.tare("start", f"crowded-{number}", check=False).stderr
+
+    with nothing_leaks(daemon):
+        with ThreadPoolExecutor(many) as pool:
+            said = list(filter(None, pool.map(client, range(many))))
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
+        daemon.tare("rm", "-f", *(f"crowded-{number}" for number in range(many)))
+    assert said and not [text for text in said if "too many open files" not in text.lower()]
+    assert daemon.tare("run", "--rm", "-p", "80", "busybox", "echo", "next").stdout == "next\n"
+
+
+def test_copies_of_streams_leave_descriptors_to_the_clients(daemon: Daemon) -> None:
+    """More containers run than tared could have copies for: it goes on serving, and says what that means."""
+    assert daemon.process is not None
+    _soft, hard = resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(daemon.process.pid, resource.RLIMIT_NOFILE, (100, hard))
+    for number in range(36):
+        daemon.tare("run", "-d", "--name", f"crowded-{number}", *NONE, "busybox", "sleep", "1000")
+    wait_for(lambda: "no more can have spare copies" in daemon.log(), "the daemon to say so")
+    assert descriptors(daemon)["tared"] < 80
+    with ThreadPoolExecutor(10) as pool:
+        counts = list(pool.map(lambda _: len(daemon.tare("ps", "-q").stdout.split()), range(10)))
+    assert counts == [36] * 10
+    daemon.tare("rm", "-f", *(f"crowded-{number}" for number in range(36)))
+    wait_for(lambda: descriptors(daemon)["tared"] < 30, "every copy to be closed")
 
 
 def test_one_name_is_given_once(engine: Daemon) -> None:

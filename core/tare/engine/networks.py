@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from tare.containers.container import Connection, Container
 from tare.containers.names import new_id
 from tare.drivers.network import Published, SupportsPublish
-from tare.engine.persist import publish
+from tare.engine.persist import checked, publish
 from tare.errors import Conflict, Invalid, NotFound, TareError
 from tare.model.network import Attachment, Endpoint, Network, PortBinding, PortRequest
 from tare.networks.predefined import driver_shown, name_of
@@ -57,16 +57,16 @@ async def connect(engine: Engine, container: Container, undo: AsyncExitStack) ->
         ports=wanted(container) if handle.supports(SupportsPublish) else (),
         labels=container.labels,
     )
-    changes, _who = await engine.plugins.before("tare_before_network_attach", network=network, endpoint=endpoint)
+    changes, who = await engine.plugins.before("tare_before_network_attach", network=network, endpoint=endpoint)
     if changes:
-        endpoint = replace(endpoint, **changes)
+        endpoint = checked(replace(endpoint, **changes), who)
     attachment: Attachment = await handle.call("reserve", endpoint)
     undo.push_async_callback(handle.call, "release", endpoint.id)
     connection = Connection(endpoint, attachment)
     if endpoint.ports:
         published: Published = await handle.call("publish", endpoint, attachment, container.last_bindings)
+        undo.callback(engine.supervision.tell, "release", {"owner": container.id})  # also after half of them were held
         await hold(engine, container, published)
-        undo.callback(engine.supervision.tell, "release", {"owner": container.id})
         connection.bindings = published.bindings
         container.last_bindings = published.bindings
     container.connections = {network.name: connection}

@@ -3,7 +3,8 @@
 A process that still runs a moment after its start has the descriptors that the supervisor reads from copied into tared, in
 the background. They cost nothing while all is well; a later supervisor is given them and reads on. The writing end of a
 stdin is never among them: a copy would keep a process from seeing the end of its input. With them goes a pidfd, by which the
-kernel (6.15) tells how a process ended that no supervisor lived to see.
+kernel (6.15) tells how a process ended that no supervisor lived to see. Copies take no more than half of the descriptors
+that tared may have: the rest is for its clients, who come first.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
+import resource
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
@@ -41,6 +43,7 @@ class Spares:
         self._lost: set[Key] = set()
         self._late: set[Key] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._full = False
 
     def expect(self, container: str, exec: str = "") -> None:
         """A process has been started."""
@@ -119,6 +122,8 @@ class Spares:
         for key in keys:
             if key in self._kept or key in self._asked:
                 continue
+            if not self._room():
+                return
             self._asked.add(key)
             received: list[int] = []
             try:
@@ -135,6 +140,20 @@ class Spares:
             finally:
                 self._asked.discard(key)
                 _close(received)
+
+    def _room(self) -> bool:
+        """Whether another process may have copies: of its input or output, and a pidfd."""
+        held = len(self._pidfds) + sum(len(fds) for _answer, fds in self._kept.values()) + 4 * len(self._asked)
+        limit, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        if limit == resource.RLIM_INFINITY or held + 4 <= limit // 2:
+            self._full = False
+        elif not self._full:
+            self._full = True
+            log.warning(
+                "so many processes run that no more can have spare copies of their streams: if the supervisor is killed, they "
+                "lose what they write (raise tared's limit of open files, LimitNOFILE)"
+            )
+        return not self._full
 
     def _watch(self, key: Key, pid: int, start_time: int) -> None:
         try:

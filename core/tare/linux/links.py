@@ -55,7 +55,7 @@ def create(link: Mapping[str, Any], pid: int) -> None:
                 netlink.perform([settings])
         except OSError as error:
             raise OSError(
-                error.errno, f"creating {link['kind']} {link['host_name'] or link['name']}: {error.strerror}"
+                error.errno, f"creating {link['kind']} {link['host_name'] or link['name']}: {error.strerror or error}"
             ) from error
 
 

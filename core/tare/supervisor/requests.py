@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from tare.errors import Conflict, Internal, Invalid, NotFound, TareError, Unsupported
+from tare.errors import Conflict, Exhausted, Internal, Invalid, NotFound, TareError, Unsupported
 from tare.supervisor import messages, spares
 from tare.supervisor.attach import Client
 from tare.supervisor.messages import close_all
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     Perform = Callable[["Request"], Body | None]
 
 BUILD = "0.1.0"
+RAISE_LIMIT = "raise tared's limit of open files (LimitNOFILE)"
 
 
 class Request:
@@ -297,7 +298,8 @@ class Requests:
         body = request.body
         count, forwards = body["sockets"], [tuple(forward) for forward in body["forwards"]]
         if len(request.fds) != count + len(forwards):
-            raise Invalid(f"hold names {count + len(forwards)} sockets and brings {len(request.fds)}")
+            # The kernel drops descriptors for which there is no room (unix(7), SCM_RIGHTS).
+            raise Exhausted("the supervisor cannot hold the published ports: too many open files", hint=RAISE_LIMIT)
         fds = request.take_fds()
         self._supervisor.ports.hold(body["owner"], fds[:count], forwards, fds[count:])
         return {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 from collections.abc import Iterable, Iterator, Sequence
@@ -120,11 +121,12 @@ class Bridge:
         try:
             for pool in place.pools:
                 given.append((pool, pool.give(endpoint.id, _wish(pool, endpoint))))
+            with translated():
+                attachment = self._attachment(place, endpoint, given)
         except BaseException:
             for pool, address in given:
                 pool.free(address, "")
             raise
-        attachment = self._attachment(place, endpoint, given)
         self._adopt(place, endpoint, attachment)
         return attachment
 
@@ -387,4 +389,6 @@ def translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            raise Exhausted("too many open files", hint="raise tared's limit of open files (LimitNOFILE)") from error
         raise Unavailable(f"the kernel refuses: {error.strerror}", hint="tared needs CAP_NET_ADMIN") from error
