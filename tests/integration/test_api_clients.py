@@ -10,9 +10,11 @@ import socket
 import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import docker
 import docker.errors
@@ -278,6 +280,20 @@ def test_starting_twice_is_not_modified(raw: Raw, sleeper: Any) -> None:
         ("GET", "/swarm", None, 501, "swarm"),
         ("GET", "/events?since=yesterday", None, 400, "since: "),
         ("GET", "/nowhere", None, 404, "page not found"),
+        ("GET", "/containers/nothing/stats", None, 404, "No such container: nothing"),
+        ("GET", "/containers/nothing/archive?path=/etc", None, 404, "No such container: nothing"),
+        ("POST", "/containers/nothing/update", {}, 404, "No such container: nothing"),
+        ("DELETE", "/networks/nothing", None, 404, "network nothing not found"),
+        ("DELETE", "/networks/bridge", None, 403, "bridge is a pre-defined network and cannot be removed"),
+        ("POST", "/networks/bridge/connect", {"Container": "nothing"}, 404, "No such container: nothing"),
+        ("POST", "/networks/nothing/disconnect", {"Container": "nothing"}, 404, "network nothing not found"),
+        ("GET", "/volumes/nothing", None, 404, "get nothing: no such volume"),
+        ("DELETE", "/volumes/nothing", None, 404, "get nothing: no such volume"),
+        ("POST", "/commit?container=nothing", {}, 501, "commit is not supported yet"),
+        ("GET", '/volumes?filters={"words":["x"]}', None, 400, "invalid filter 'words'"),
+        ("GET", '/containers/json?filters={"is-task":["x"]}', None, 400, "is-task"),
+        ("POST", "/images/create", None, 400, "fromImage"),
+        *(("GET", f"/containers/json?limit={text}", None, 400, "limit: ") for text in ("1_0", "%D9%A3", "9" * 19, "9" * 5000)),
     ],
 )
 def test_errors_have_docker_s_shape(raw: Raw, method: str, path: str, body: object, status: int | None, message: str) -> None:
@@ -287,6 +303,36 @@ def test_errors_have_docker_s_shape(raw: Raw, method: str, path: str, body: obje
     assert message in json.loads(answer)["message"]
     assert got == status if status else 400 <= got < 600
     assert raw.json("GET", "/containers/json?all=1") == before
+
+
+def test_maps_are_sorted_by_name_as_go_writes_them(raw: Raw) -> None:
+    body = {
+        "Image": "busybox",
+        "Cmd": ["true"],
+        "Labels": {"z": "1", "b": "2", "a": "3"},
+        "ExposedPorts": {"9/tcp": {}, "10/tcp": {}},
+        "HostConfig": {"PortBindings": {"9/tcp": [{"HostPort": "9"}], "10/tcp": [{"HostPort": "10"}]}},
+    }
+    since = time.time()
+    made = raw.json("POST", "/containers/create", body)["Id"]
+    try:
+        shown = raw.json("GET", f"/containers/{made}/json")
+        assert list(shown["Config"]["Labels"]) == ["a", "b", "z"]
+        assert list(shown["Config"]["ExposedPorts"]) == list(shown["HostConfig"]["PortBindings"]) == ["10/tcp", "9/tcp"]
+        event = raw.json("GET", f"/events?since={since}&until={time.time()}&filters=" + quote(json.dumps({"container": [made]})))
+        assert list(event["Actor"]["Attributes"]) == ["a", "b", "image", "name", "z"]
+    finally:
+        raw.ask("DELETE", f"/containers/{made}")
+
+
+def test_a_container_cannot_be_given_the_name_that_it_has(raw: Raw, sleeper: Any) -> None:
+    status, _, answer = raw.ask("POST", f"/containers/{sleeper.id}/rename?name={sleeper.name}")
+    assert status == 400 and b"the same name as its current name" in answer
+
+
+def test_ps_s_complaint_is_one_line(raw: Raw, sleeper: Any) -> None:
+    status, _, answer = raw.ask("GET", f"/containers/{sleeper.id}/top?ps_args=words")
+    assert status == 400 and "\n" not in json.loads(answer)["message"]
 
 
 def test_an_import_from_a_url(engine: Daemon, raw: Raw, busybox_tar: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import parse_qs
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 JSON_LIMIT = 16 << 20
 """Bytes of a JSON body. Docker's largest (a create with every seccomp profile inlined) are a few hundred kilobytes."""
+
+JSON_DEPTH = 100
+"""Levels of arrays and objects in a request; Docker's deepest need nine."""
+
+_NUMBER = re.compile(r"[+-]?[0-9]+")
 
 
 class Call:
@@ -60,10 +66,11 @@ class Call:
         value = self.text(name)
         if not value:
             return default
-        try:
-            return int(value)
-        except ValueError:
-            raise Invalid(f"{name}: {value!r} is not a whole number", subject=name) from None
+        if not _NUMBER.fullmatch(value):
+            raise Invalid(f"{name}: {value!r} is not a whole number", subject=name)
+        if len(value) > 20 or not -(1 << 63) <= int(value) < 1 << 63:
+            raise Invalid(f"{name}: {value[:40]} does not fit into 64 bits", subject=name)
+        return int(value)
 
     def filters(self, allowed: frozenset[str]) -> dict[str, list[str]]:
         """``filters={"status":["running"]}``, also in the old form ``{"status":{"running":true}}``. Raises Invalid."""
@@ -71,9 +78,9 @@ class Call:
         if not raw:
             return {}
         try:
-            value = json.loads(raw)
-        except (ValueError, RecursionError):
-            raise Invalid("invalid filters: not JSON", subject="filters") from None
+            value = _decoded(raw)
+        except ValueError as error:
+            raise Invalid(f"invalid filters: {str(error).lower()}", subject="filters") from None
         if value is None:
             return {}
         if not isinstance(value, dict):
@@ -82,7 +89,7 @@ class Call:
         for name, given in value.items():
             if name not in allowed:
                 raise Invalid(f"invalid filter '{name}'", subject=name, hint=f"known here are {', '.join(sorted(allowed))}")
-            values = [key for key, on in given.items() if on] if isinstance(given, dict) else given
+            values = list(given) if isinstance(given, dict) else given
             if not isinstance(values, list) or not all(isinstance(entry, str) for entry in values):
                 raise Invalid(f"invalid filter '{name}': its values are not a list of strings", subject=name)
             out[name] = values
@@ -101,8 +108,8 @@ class Call:
         if not raw.strip():
             return {}
         try:
-            value = json.loads(raw)
-        except (ValueError, RecursionError) as error:
+            value = _decoded(raw.decode())
+        except ValueError as error:
             raise Invalid(f"invalid JSON: {str(error).lower()}") from None
         if value is None:
             return {}
@@ -133,6 +140,35 @@ class Call:
         head += f"Api-Version: {text(self.version)}\r\n\r\n"
         return await self.connection.hijack(head.encode())
 
+
+def _decoded(text: str) -> Any:
+    """A JSON text's value. Raises ValueError, also for what only Python calls JSON (NaN) and for what is nested too deeply."""
+    try:
+        value = _DECODER.decode(text)
+    except RecursionError:
+        raise ValueError(f"nested more than {JSON_DEPTH} levels deep") from None
+    if text.count("[") + text.count("{") > JSON_DEPTH and _deep(value):
+        raise ValueError(f"nested more than {JSON_DEPTH} levels deep")
+    return value
+
+
+def _deep(value: Any) -> bool:
+    level = [value]
+    for _ in range(JSON_DEPTH):
+        level = [
+            inner
+            for outer in level
+            if isinstance(outer, list | dict)
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+        ]
+    return any(isinstance(inner, list | dict) for inner in level)
+
+
+def _no_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no value")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 HIJACKED = Hijacked()
 

@@ -39,7 +39,7 @@ class Service:
         """Never raises but for what ends the connection: a client that is gone, malformed HTTP, cancellation."""
         method, target = request.method, request.target
         try:
-            raw_path, _, query = target.partition("?")
+            raw_path, _, query = _origin_form(target).partition("?")
             version, path = versions.split(unquote(raw_path, errors="replace"), self._oldest)
             found = self._router.find(method, path)
             if found is None:
@@ -56,3 +56,11 @@ class Service:
             raise
         except Exception as error:
             return failures.answer(failures.translate(error, f"{method} {target[:200]}"))
+
+
+def _origin_form(target: str) -> str:
+    """``http://host/path`` → ``/path``: a server must take both (RFC 9112, 3.2.2)."""
+    if target.startswith("/") or not target.lower().startswith(("http://", "https://")):
+        return target
+    _, _, rest = target.partition("//")
+    return "/" + rest.partition("/")[2]

@@ -38,7 +38,7 @@ def environment(config: ContainerConfig, image: ImageConfig) -> tuple[str, ...]:
 
 
 def labels(config: ContainerConfig, image: ImageConfig) -> dict[str, str]:
-    return {**image.labels, **config.labels}
+    return dict(sorted({**image.labels, **config.labels}.items()))
 
 
 def with_exposed(config: ContainerConfig, image: ImageConfig) -> ContainerConfig:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from tare.containers import names
 from tare.engine.persist import announce, save
-from tare.errors import Conflict, Invalid
+from tare.errors import Invalid
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -22,7 +22,7 @@ async def rename(engine: Engine, ref: str, name: str) -> None:
         container = entry.container
         old = container.name
         if new == old:
-            raise Conflict("Renaming a container with the same name as its current name", subject=name)
+            raise Invalid("Renaming a container with the same name as its current name", subject=name)
         engine.registry.claim(new, container.id)
         container.name = new
         try:

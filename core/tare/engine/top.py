@@ -29,7 +29,8 @@ async def top(engine: Engine, ref: str, ps_args: str) -> tuple[list[str], list[l
         raise Unavailable("ps is not installed on the host", hint="apt-get install procps") from error
     out, complaint = await process.communicate()
     if process.returncode:
-        raise Invalid(f"ps: {complaint.decode(errors='replace').strip()}", subject=ps_args)
+        reason = complaint.decode(errors="replace").strip().partition("\n")[0]
+        raise Invalid(f"ps: {reason.removeprefix('error: ')}", subject=ps_args)
     lines = out.decode(errors="replace").splitlines()
     if not lines:
         raise Internal("ps printed nothing")

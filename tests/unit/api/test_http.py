@@ -49,6 +49,12 @@ def test_a_connection_serves_many_requests(client: Client) -> None:
     assert client.sock is first
 
 
+def test_the_absolute_form_of_a_target(served: Served) -> None:
+    for target in ("http://x/v1.41/hello?a=1", "HTTPS://[::1]:80/v1.41/hello?a=1"):
+        assert json.loads(served.ask(get(target)).partition(b"\r\n\r\n")[2]) == {"version": [1, 41], "query": {"a": ["1"]}}
+    assert served.ask(get("http://x")).startswith(b"HTTP/1.1 404 ")
+
+
 def test_requests_sent_at_once_are_answered_in_order(served: Served) -> None:
     answer = served.ask(get("/hello?a=1") + get("/things/x/one") + get("/nowhere") + get("/hello?a=2"))
     bodies = [part.partition(b"\r\n\r\n")[2] for part in answer.split(b"HTTP/1.1 ")[1:]]
@@ -157,6 +163,12 @@ def test_http_1_0_is_answered_and_closed(served: Served) -> None:
         (b"\xff\xfe", "invalid JSON"),
         (b"[" * 100_000, "invalid JSON"),
         (b'{"a": NaN', "invalid JSON"),
+        (b'{"a": NaN}', "nan is no value"),
+        (b'{"a": -Infinity}', "-infinity is no value"),
+        (b'{"a": ' + b"[" * 100 + b"]" * 100 + b"}", "nested more than 100 levels deep"),
+        (b'{"a": ' + b"[" * 600 + b'"\\ud800"' + b"]" * 600 + b"}", "nested more than 100 levels deep"),
+        (b'{"a": ' + b'{"b":' * 100_000 + b"1" + b"}" * 100_001, "nested more than 100 levels deep"),
+        (b'{"a": ' + b"9" * 5000 + b"}", "invalid JSON"),
     ],
 )
 def test_bad_json_is_a_400(client: Client, body: bytes, message: str) -> None:
@@ -164,6 +176,10 @@ def test_bad_json_is_a_400(client: Client, body: bytes, message: str) -> None:
     assert status == 400
     assert message in json.loads(answer)["message"]
     assert client.get("/hello")[0] == 200
+
+
+def test_a_hundred_levels_are_read(client: Client) -> None:
+    assert client.get("/object", "POST", body=b'{"a": ' + b"[" * 99 + b"]" * 99 + b', "b": [' + b"[]," * 500 + b"[]]}")[0] == 200
 
 
 def test_no_json_is_an_empty_object(client: Client) -> None:

@@ -207,6 +207,7 @@ async def prune(call: Call) -> Answer:
 
 def _later(what: str, hint: str = "") -> Any:
     async def refuse(call: Call) -> Answer:
+        call.engine.container(call.ref)
         raise Unsupported(f"{what} is not supported yet", hint=hint)
 
     return refuse

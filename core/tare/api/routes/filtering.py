@@ -45,6 +45,7 @@ class Selection:
             if health not in HEALTHS:
                 raise Invalid(f"invalid filter 'health={health}'", subject=health, hint=f"one of {', '.join(HEALTHS)}")
         self._codes = {_code(text) for text in filters.get("exited", ())}
+        self._tasks = [truth("is-task", text) for text in filters.get("is-task", ())]
         self._names = [_expression("name", text) for text in filters.get("name", ())]
         self._ids = [_expression("id", text) for text in filters.get("id", ())]
         self._exposed = set(ports.exposed(filters.get("expose", ())))
@@ -81,7 +82,7 @@ class Selection:
             "publish": lambda: bool(self._published.intersection(_published(container))),
             "volume": lambda: any(_mounts(container, text) for text in filters["volume"]),
             "health": lambda: "none" in filters["health"],
-            "is-task": lambda: "true" not in filters["is-task"],
+            "is-task": lambda: not all(self._tasks),
             "isolation": lambda: "default" in filters["isolation"],
         }
         return all(tests[name]() for name, texts in filters.items() if texts)

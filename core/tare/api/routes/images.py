@@ -127,6 +127,8 @@ async def create(call: Call) -> Stream:
     """Import: ``fromSrc=-`` takes the body, ``fromSrc=URL`` is downloaded. ``fromImage`` would be a pull."""
     source = call.text("fromSrc")
     if not source:
+        if not call.text("fromImage"):
+            raise Invalid("neither fromImage nor fromSrc was given", subject="fromImage")
         wanted = call.text("fromImage").removeprefix("docker.io/").removeprefix("library/")
         version = call.text("tag")
         name = f"{wanted}:{version}" if version and not version.startswith("sha256:") else wanted

@@ -8,6 +8,7 @@ from tare.api.call import Call
 from tare.api.router import Route
 from tare.api.routes.filtering import has_label, truth
 from tare.api.shapes import networks as shapes
+from tare.api.shapes.members import Members
 from tare.engine.prune import until
 from tare.errors import Denied, Invalid, Unsupported
 from tare.model.network import Network
@@ -55,18 +56,29 @@ async def inspect(call: Call) -> Answer:
     return as_json(shapes.inspect(network, call.engine.network_users(network), call.version))
 
 
-async def delete(call: Call) -> Answer:
-    network = call.engine.network(call.ref)
-    raise Denied(f"{network.name} is a pre-defined network and cannot be removed", subject=call.ref)
-
-
 async def prune(call: Call) -> Answer:
     """Networks that nobody uses go; the predefined ones always stay, and there are no others yet."""
     until(call.filters(PRUNE_FILTERS))
     return as_json({"NetworksDeleted": None})
 
 
-async def refuse(call: Call) -> Answer:
+async def delete(call: Call) -> Answer:
+    name = call.engine.network(call.ref).name
+    raise Denied(f"{name} is a pre-defined network and cannot be removed", subject=call.ref)
+
+
+async def connect(call: Call) -> Answer:
+    body = await call.json()
+    network = call.engine.network(call.ref)
+    call.engine.container(Members(body).text("Container"))
+    raise Unsupported(
+        f"connecting a container to {network.name} or away from it is not supported yet",
+        subject=call.ref,
+        hint="choose with tare run --network",
+    )
+
+
+async def create(call: Call) -> Answer:
     raise Unsupported("user-defined networks are not supported yet", hint="bridge, host, none and container:NAME exist")
 
 
@@ -74,8 +86,8 @@ ROUTES = [
     Route("GET", "/networks", list_networks),
     Route("GET", "/networks/{ref}", inspect),
     Route("DELETE", "/networks/{ref}", delete),
-    Route("POST", "/networks/create", refuse),
+    Route("POST", "/networks/create", create),
     Route("POST", "/networks/prune", prune),
-    Route("POST", "/networks/{ref}/connect", refuse),
-    Route("POST", "/networks/{ref}/disconnect", refuse),
+    Route("POST", "/networks/{ref}/connect", connect),
+    Route("POST", "/networks/{ref}/disconnect", connect),
 ]

@@ -8,20 +8,21 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from tare.api import tables, versions
-from tare.api.answer import Answer, Stream, as_json, line
+from tare.api.answer import NOTHING, Answer, Stream, as_json, line
 from tare.api.call import Call
 from tare.api.router import Route
 from tare.api.routes.containers import with_sizes
 from tare.api.shapes import events as shapes
 from tare.api.shapes import images as image_shapes
 from tare.api.shapes.host import architecture
-from tare.errors import Unsupported
+from tare.errors import NotFound, Unsupported
 from tare.model.event import Event
 from tare.model.times import instant
 
 EVENT_FILTERS = frozenset(
     ("config", "container", "daemon", "event", "image", "label", "network", "node", "plugin", "scope", "secret", "service")
 ) | {"type", "volume"}
+VOLUME_FILTERS = frozenset(("dangling", "driver", "label", "name"))
 VOLUME_PRUNE_FILTERS = frozenset(("all", "label", "label!"))
 BUILD_PRUNE_FILTERS = frozenset(
     ("description", "id", "inuse", "label", "label!", "parent", "private", "shared", "type", "unused-for", "until")
@@ -142,6 +143,7 @@ async def nothing(call: Call) -> Answer:
 
 
 async def no_volumes(call: Call) -> Answer:
+    call.filters(VOLUME_FILTERS)
     return as_json({"Volumes": [], "Warnings": None})
 
 
@@ -173,6 +175,12 @@ async def no_volume(call: Call) -> Answer:
     raise Unsupported("volumes are not supported yet", hint="use a bind mount: -v /host/path:/path")
 
 
+async def missing_volume(call: Call) -> Answer:
+    if call.method == "DELETE" and call.flag("force"):
+        return NOTHING
+    raise NotFound(f"get {call.ref}: no such volume", subject=call.ref)
+
+
 async def no_swarm(call: Call) -> Answer:
     raise Unsupported("swarm mode is not supported")
 
@@ -200,9 +208,9 @@ ROUTES = [
     Route("POST", "/commit", no_commit),
     Route("POST", "/volumes/create", no_volume),
     Route("POST", "/volumes/prune", prune_volumes),
-    Route("GET", "/volumes/{ref}", no_volume),
-    Route("PUT", "/volumes/{ref}", no_volume),
-    Route("DELETE", "/volumes/{ref}", no_volume),
+    Route("GET", "/volumes/{ref}", missing_volume),
+    Route("PUT", "/volumes/{ref}", missing_volume),
+    Route("DELETE", "/volumes/{ref}", missing_volume),
     *(Route(method, "/swarm", no_swarm) for method in ("GET", "POST")),
     *(Route(method, "/swarm/{rest...}", no_swarm) for method in ("GET", "POST")),
     *(Route("GET", f"/{noun}", no_swarm) for noun in ("nodes", "services", "tasks", "secrets", "configs")),

@@ -102,7 +102,7 @@ def config(container: Container) -> dict[str, Any]:
         "Labels": container.labels,
     }
     if wish.exposed_ports:
-        shape["ExposedPorts"] = {name: {} for name in wish.exposed_ports}
+        shape["ExposedPorts"] = {name: {} for name in sorted(wish.exposed_ports)}
     if wish.stop_signal or image.stop_signal:
         shape["StopSignal"] = wish.stop_signal or image.stop_signal
     if wish.stop_timeout is not None:
@@ -187,7 +187,7 @@ def _endpoints(container: Container, networks: Networks) -> dict[str, dict[str, 
     if not container.connections:
         name = name_of(container.config.network)
         return {name: _endpoint(container, networks.get(name), None)}
-    return {name: _endpoint(container, networks.get(name), place) for name, place in container.connections.items()}
+    return {name: _endpoint(container, networks.get(name), place) for name, place in sorted(container.connections.items())}
 
 
 def _endpoint(container: Container, network: Network | None, place: Connection | None) -> dict[str, Any]:

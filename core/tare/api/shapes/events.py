@@ -21,7 +21,7 @@ def message(event: Event, version: Version) -> dict[str, Any]:
     return shape | {
         "Type": event.type,
         "Action": event.action,
-        "Actor": {"ID": event.id, "Attributes": dict(event.attributes)},
+        "Actor": {"ID": event.id, "Attributes": dict(sorted(event.attributes.items()))},
         "scope": "local",
         "time": event.time // 1_000_000_000,
         "timeNano": event.time,

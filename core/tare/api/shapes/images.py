@@ -46,14 +46,14 @@ def _config(image: Image) -> dict[str, Any]:
         "User": config.user,
         "Env": list(config.env),
         "Cmd": list(config.command) if config.command is not None else None,
-        "Volumes": {path: {} for path in config.volumes} or None,
+        "Volumes": {path: {} for path in sorted(config.volumes)} or None,
         "WorkingDir": config.working_dir,
         "Entrypoint": list(config.entrypoint) if config.entrypoint is not None else None,
         "OnBuild": None,
-        "Labels": dict(config.labels) or None,
+        "Labels": dict(sorted(config.labels.items())) or None,
     }
     if config.exposed_ports:
-        shape["ExposedPorts"] = {port: {} for port in config.exposed_ports}
+        shape["ExposedPorts"] = {port: {} for port in sorted(config.exposed_ports)}
     if config.stop_signal:
         shape["StopSignal"] = config.stop_signal
     if config.shell:
@@ -91,7 +91,7 @@ def summary(image: Image, users: int, version: Version, shared: int = -1) -> dic
         "Created": seconds_of(image.created),
         "Size": image.size,
         "SharedSize": shared,
-        "Labels": dict(image.config.labels) or None,
+        "Labels": dict(sorted(image.config.labels.items())) or None,
         "Containers": users,
     }
     if version < (1, 44):

@@ -88,21 +88,22 @@ class Members:
         return self.perhaps_strings(name)
 
     def mapping(self, name: str) -> dict[str, str]:
+        """An object of strings, in the order of its names, as Go writes maps."""
         value = self.take(name)
         if value is None:
             return {}
         if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
             raise self._wrong(name, "an object of strings", value)
-        return dict(value)
+        return dict(sorted(value.items()))
 
     def keys(self, name: str) -> tuple[str, ...]:
-        """The names of an object whose values mean nothing (``{"80/tcp": {}}``)."""
+        """The names, sorted, of an object whose values mean nothing (``{"80/tcp": {}}``)."""
         value = self.take(name)
         if value is None:
             return ()
         if not isinstance(value, dict):
             raise self._wrong(name, "an object", value)
-        return tuple(value)
+        return tuple(sorted(value))
 
     def inside(self, name: str) -> Members:
         return Members(self.take(name), self.path(name))

@@ -30,7 +30,7 @@ def requested(config: Members) -> tuple[PortRequest, ...]:
         return ()
     if not isinstance(table, dict):
         raise Invalid("HostConfig.PortBindings: expected an object", subject="PortBindings")
-    for name, bindings in table.items():
+    for name, bindings in sorted(table.items()):
         first, last, protocol = _parse(name)
         if first != last:
             raise Invalid(f"invalid port specification: {name!r} is a range", subject=name)
@@ -72,7 +72,7 @@ def bindings(requests: Iterable[PortRequest]) -> dict[str, list[dict[str, str]]]
         port = f"{request.host_port}-{request.host_port_end}" if request.host_port_end else str(request.host_port or "")
         entry = {"HostIp": request.host_ip, "HostPort": port}
         out.setdefault(f"{request.container_port}/{request.protocol}", []).append(entry)
-    return out
+    return dict(sorted(out.items()))
 
 
 def table(exposed_ports: Iterable[str], real: Iterable[PortBinding]) -> dict[str, list[dict[str, str]] | None]:
@@ -81,7 +81,7 @@ def table(exposed_ports: Iterable[str], real: Iterable[PortBinding]) -> dict[str
     for binding in real:
         name = f"{binding.container_port}/{binding.protocol}"
         out[name] = [*(out.get(name) or []), {"HostIp": binding.host_ip, "HostPort": str(binding.host_port)}]
-    return out
+    return dict(sorted(out.items()))
 
 
 def summary(exposed_ports: Iterable[str], real: Iterable[PortBinding]) -> Iterator[dict[str, Any]]:
