@@ -173,3 +173,25 @@ def test_what_inspect_shows_makes_the_same_again(engine: Daemon, client: Any) ->
             assert json.dumps(again[part], sort_keys=True) == json.dumps(shown[part], sort_keys=True)
     finally:
         engine.tare("rm", first, second)
+
+
+@pytest.mark.parametrize(
+    ("host", "config", "message"),
+    [
+        ({}, {"User": "nobody-here"}, "unable to find user nobody-here"),
+        ({"GroupAdd": ["nobody-here"]}, {}, "unable to find group nobody-here"),
+        ({}, {"WorkingDir": "/dev/null"}, "not a directory"),
+        ({"PidsLimit": 1 << 60}, {}, "pids.max"),
+        ({"CpuQuota": (1 << 63) - 1}, {}, "cpu"),
+    ],
+)
+def test_what_only_the_start_finds_wrong_is_no_defect(
+    client: Any, host: dict[str, Any], config: dict[str, Any], message: str
+) -> None:
+    id = create(client, host, **config)
+    try:
+        with pytest.raises(docker.errors.APIError) as raised:
+            client.start(id)
+        assert raised.value.status_code == 400 and message in raised.value.explanation
+    finally:
+        client.remove_container(id, force=True)

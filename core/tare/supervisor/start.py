@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     Answer = Callable[[Body | TareError], None]
 
 REPORT = 64 * 1024
-ENOENT = 2
+ENOENT, EINVAL, ERANGE, ENAMETOOLONG = 2, 22, 34, 36
 
 
 class Start:
@@ -323,4 +323,6 @@ def _refusal(stage: str, code: int, text: str) -> TareError:
     """What a child that ``failed`` means to the user. At the stage ``exec`` the command is to blame: Docker's 127 and 126."""
     if stage == "exec":
         return Invalid(text, exit_code=127 if code == ENOENT else 126)
+    if stage in ("user", "cwd") or code in (EINVAL, ENAMETOOLONG, ERANGE):
+        return Invalid(text)
     return Internal(text)
