@@ -190,10 +190,11 @@ def test_mounts_limits_and_devices(client: docker.DockerClient, tmp_path: Path) 
     (tmp_path / "file").write_text("words\n")
     out = client.containers.run(
         "busybox",
-        ["sh", "-c", "cat /m/file; ulimit -n; df -k /t | tail -n 1; ls -l /dev/x; id -G"],
+        ["sh", "-c", "cmp /m/file /n/file && cat /n/file; ulimit -n; df -k /t | tail -n 1; ls -l /dev/x; id -G"],
         remove=True,
         network_mode="none",
         mounts=[docker.types.Mount("/m", str(tmp_path), type="bind", read_only=True)],
+        volumes={str(tmp_path): {"bind": "/n", "mode": "ro"}},
         tmpfs={"/t": "size=1m"},
         ulimits=[docker.types.Ulimit(name="nofile", soft=99, hard=99)],
         devices=["/dev/null:/dev/x:r"],

@@ -34,7 +34,7 @@ REFUSED: dict[str, Any] = {
     "DeviceRequests": [{"Driver": "words", "Count": -1}],
     "KernelMemory": 1 << 26,
     "KernelMemoryTCP": 1 << 26,
-    "MemorySwappiness": 50,
+    "MemorySwappiness": 0,
     "OomKillDisable": True,
     "StorageOpt": {"size": "1G"},
     "RestartPolicy": {"Name": "always"},

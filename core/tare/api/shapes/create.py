@@ -5,6 +5,7 @@ Every member is mapped, or refused by the flag that the user typed, or says noth
 
 from __future__ import annotations
 
+from posixpath import normpath
 from typing import Any
 
 from tare.api.shapes import mounts, ports
@@ -49,6 +50,9 @@ MEANINGLESS: dict[str, tuple[object, ...]] = {
 }
 """Values of refused members which ask for what happens anyway."""
 
+TELLING_ZEROS = ("MemorySwappiness",)
+"""Refused members where 0 asks for something too."""
+
 RECORDED_BY_CLIENT = ("ContainerIDFile",)
 """Members that tell the daemon what the client does by itself."""
 
@@ -76,6 +80,7 @@ def container_config(body: dict[str, Any]) -> ContainerConfig:
     wish: dict[str, Any] = {**_process(config), **_isolation(host), **_resources(host), **_storage(host, labels)}
     wish |= _network(config, host, endpoints)
     wish |= _log(host)
+    _refuse_volumes(config, {normpath(mount.target) for mount in (*wish["binds"], *wish["tmpfs"])})
     config.done()
     host.done()
     return ContainerConfig(labels=labels, **wish)
@@ -247,8 +252,6 @@ def _refuse(config: Members, host: Members) -> None:
     check = config.inside("Healthcheck")
     if (check.strings("Test") or ("NONE",)) != ("NONE",) or any(True for _ in check.rest()):
         raise Unsupported("health checks are not supported yet", subject="--health-cmd", hint="use --no-healthcheck")
-    for volume in config.keys("Volumes"):
-        raise Unsupported(f"anonymous volumes are not supported yet: -v {volume}", subject=volume, hint=mounts.VOLUME_HINT)
     if config.take("NetworkDisabled"):
         raise Unsupported("NetworkDisabled is not supported", subject="NetworkDisabled", hint="use --network none")
     for member in ("OnBuild", "Shell", "ArgsEscaped"):
@@ -256,10 +259,17 @@ def _refuse(config: Members, host: Members) -> None:
             raise Unsupported(f"{member} belongs to images, not to containers", subject=member)
     for member, flag in REFUSED.items():
         value = host.take(member)
-        if value and value not in MEANINGLESS.get(member, ()):
+        if (value or (value is not None and member in TELLING_ZEROS)) and value not in MEANINGLESS.get(member, ()):
             raise Unsupported(f"{flag} is not supported yet", subject=flag, hint="leave it out")
     for member in RECORDED_BY_CLIENT:
         host.take(member)
+
+
+def _refuse_volumes(config: Members, mounted: set[str]) -> None:
+    """Clients name the target of a bind mount here too (docker-py does); it makes no volume then."""
+    for volume in config.keys("Volumes"):
+        if normpath(volume) not in mounted:
+            raise Unsupported(f"anonymous volumes are not supported yet: -v {volume}", subject=volume, hint=mounts.VOLUME_HINT)
 
 
 def _natural(members: Members, name: str, flag: str) -> int:
