@@ -55,6 +55,7 @@ async def record(engine: Engine, config: ContainerConfig, name: str) -> tuple[st
     runtime = await engine.roster.open("runtime", config.runtime or engine.settings.runtime.default)
     if config.storage_options and not storage.supports(SupportsQuota):
         raise Unsupported(f"--storage-opt is not supported by the storage driver {storage.name}")
+    wishes.check_joined(engine, config)
     warnings += await wishes.check_network(engine, config)
     wants_init = engine.settings.containers.init if config.init is None else config.init
     init = inits.find(engine.settings.containers.init_path) if wants_init else ""

@@ -106,10 +106,12 @@ def _mounts(config: ContainerConfig) -> None:
                 hint="create it first, or use -v, which creates it",
             )
     places = [*(bind.target for bind in config.binds), *(mount.target for mount in config.tmpfs)]
-    targets = ["/" + os.path.normpath(place).lstrip("/") for place in places]
-    for target in targets:
-        if targets.count(target) > 1:
+    targets: set[str] = set()
+    for place in places:
+        target = "/" + os.path.normpath(place).lstrip("/")
+        if target in targets:
             raise Invalid(f"Duplicate mount point: {target}", subject=target)
+        targets.add(target)
 
 
 def _extra_host(entry: str) -> None:
@@ -212,6 +214,16 @@ async def check_network(engine: Engine, config: ContainerConfig) -> list[str]:
     raise Invalid(
         f"the network driver {driver.name} cannot publish ports", subject=mode, hint="leave -p out or use another network"
     )
+
+
+def check_joined(engine: Engine, config: ContainerConfig) -> None:
+    """Do the containers exist whose processes or IPC are to be shared? Raises Invalid."""
+    for mode in (config.pid_mode, config.ipc_mode):
+        if mode.startswith("container:"):
+            try:
+                engine.registry.find(mode.removeprefix("container:"))
+            except NotFound as error:
+                raise Invalid(error.message, subject=mode) from error
 
 
 def _joining(engine: Engine, config: ContainerConfig) -> None:

@@ -53,6 +53,9 @@ MEANINGLESS: dict[str, tuple[object, ...]] = {
 TELLING_ZEROS = ("MemorySwappiness",)
 """Refused members where 0 asks for something too."""
 
+RESTARTING = ("always", "unless-stopped", "on-failure")
+"""Docker's restart policies but ``no``."""
+
 RECORDED_BY_CLIENT = ("ContainerIDFile",)
 """Members that tell the daemon what the client does by itself."""
 
@@ -244,7 +247,9 @@ def _log(host: Members) -> dict[str, Any]:
 def _refuse(config: Members, host: Members) -> None:
     policy = host.inside("RestartPolicy")
     name = policy.text("Name")
-    if name not in ("", "no"):
+    if name not in ("", "no", *RESTARTING):
+        raise Invalid(f"invalid restart policy '{name}'", subject=name, hint=f"one of no, {', '.join(RESTARTING)}")
+    if name in RESTARTING:
         raise Unsupported(f"--restart {name} is not supported yet", subject=name, hint="leave --restart out")
     if policy.take("MaximumRetryCount"):
         raise Invalid("maximum retry count cannot be used with restart policy 'no'", subject="--restart")

@@ -129,7 +129,13 @@ class Members:
             raise Invalid(f"unknown member {self.path(name)}", subject=name)
 
     def _wrong(self, name: str, wanted: str, value: object) -> Invalid:
-        return Invalid(f"{self.path(name)}: expected {wanted}, got {_kind(value)}", subject=name)
+        got = _kind(value)
+        if (wanted, got) in _SAME_OUTSIDE:
+            got += " with something else in it"
+        return Invalid(f"{self.path(name)}: expected {wanted}, got {got}", subject=name)
+
+
+_SAME_OUTSIDE = {("a list of strings", "a list"), ("an object of strings", "an object")}
 
 
 def _kind(value: object) -> str:
@@ -137,5 +143,5 @@ def _kind(value: object) -> str:
         return "null"
     for kind, name in ((bool, "a boolean"), (str, "a string"), (int, "a number"), (float, "a number"), (list, "a list")):
         if isinstance(value, kind):
-            return name if kind is not list else "a list of other things" if value else "a list"
+            return name
     return "an object"
