@@ -103,20 +103,14 @@ def remove_cgroup(path: str) -> bool:
 
 
 def end_members(path: str) -> None:
-    """SIGKILL everything in a cgroup and below it: at once where the kernel can (cgroup.kill, 5.14), else until nobody new is
-    found, so that none escapes by forking. A missing one has nobody. Raises OSError."""
-    try:
-        fd = os.open(f"{path}/cgroup.kill", os.O_WRONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
-        pass
-    else:
-        with open(fd, "wb", 0) as file:
-            file.write(b"1")
+    """SIGKILL everything in a cgroup and below it: at once where the kernel can (cgroup.kill, 5.14); else who is there now, which
+    must be said again until it is empty. In the freezer nobody forks meanwhile. A missing one has nobody. Raises OSError."""
+    if _write(f"{path}/cgroup.kill", b"1"):
         return
-    told: set[int] = set()
-    while fresh := _members(path) - told:
+    frozen = _write(f"{path}/freezer.state", b"FROZEN")
+    try:
         handles = {}
-        for pid in fresh:
+        for pid in _members(path):
             with contextlib.suppress(ProcessLookupError):
                 handles[pid] = os.pidfd_open(pid)
         # Who is in it while the descriptor is open is who was meant: the number cannot change hands any more.
@@ -126,7 +120,19 @@ def end_members(path: str) -> None:
                 with contextlib.suppress(ProcessLookupError):
                     signal.pidfd_send_signal(handle, signal.SIGKILL)
             os.close(handle)
-        told |= fresh
+    finally:
+        if frozen:
+            _write(f"{path}/freezer.state", b"THAWED")
+
+
+def _write(path: str, word: bytes) -> bool:
+    """Whether there is such a file."""
+    try:
+        with open(path, "r+b", 0) as file:
+            file.write(word)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _members(path: str) -> set[int]:

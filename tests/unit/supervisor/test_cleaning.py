@@ -15,6 +15,7 @@ from tare.supervisor import janitor
 from .conftest import Peer, eventually
 
 CGROUP = Path("/sys/fs/cgroup/pids" if Path("/sys/fs/cgroup/pids").is_dir() else "/sys/fs/cgroup")
+FREEZER = Path("/sys/fs/cgroup/freezer")
 
 
 def remove(path: Path) -> None:
@@ -109,6 +110,24 @@ def test_who_is_left_in_a_cgroup_is_ended_with_all_that_it_forks(cgroup: Path) -
     outside.kill()
     outside.wait()
     janitor.end_members(str(cgroup / "x"))
+
+
+def test_who_is_frozen_in_a_cgroup_is_ended() -> None:
+    if not FREEZER.is_dir():
+        pytest.skip("no version 1 freezer")
+    cgroup = FREEZER / f"tare-janitor-{os.getpid()}"
+    cgroup.mkdir()
+    process = subprocess.Popen(["sleep", "1000"])
+    try:
+        (cgroup / "cgroup.procs").write_text(str(process.pid))
+        (cgroup / "freezer.state").write_text("FROZEN")
+        janitor.end_members(str(cgroup))
+        assert process.wait(30) == -9
+    finally:
+        (cgroup / "freezer.state").write_text("THAWED")
+        process.kill()
+        process.wait()
+        eventually(lambda: janitor.remove_cgroup(str(cgroup)))
 
 
 def test_clean_works_in_the_background(peer: Peer, tmp_path: Path) -> None:
