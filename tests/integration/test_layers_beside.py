@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import threading
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import pytest
 
 from tests.unit.images.conftest import config, docker_archive, pack, tree
 
-from .conftest import Daemon, new_daemon, wait_for
+from .conftest import Daemon, descendants, new_daemon, wait_for
 
 GONE = ("No such image", "Unable to find image", "No such container")
 BUSY = ("is using its referenced image", "image is being used by")
@@ -140,3 +141,33 @@ def test_st73_one_damaged_container_keeps_nobody_from_being_listed(daemon: Daemo
     assert sorted(daemon.tare("ps", "-asq", "--no-trunc").stdout.split()) == sorted([good, bad])
     assert "Containers" in daemon.docker("system", "df").stdout
     assert sorted(daemon.tare("container", "prune", "-f").stdout.split()[2:4]) == sorted([good, bad])
+
+
+@pytest.mark.parametrize("driver", ["overlay2", "vfs"])
+def test_st70_an_interrupted_unpacking_is_begun_again_and_leaves_nothing(daemon: Daemon, driver: str, busybox_tar: Path) -> None:
+    base, many = busybox_tar.read_bytes(), tree({f"many/{number}": b"x" for number in range(20_000)})
+    archive = daemon.directory / "many.tar"
+    archive.write_bytes(pack(docker_archive((["many:1"], config(base, many), [base, many]))))
+    daemon.tare("load", "-i", str(archive))
+    storage = daemon.data_root / "storage" / driver
+    create = ("create", "--storage-driver", driver, "--network", "none", "many:1", "ls", "/many")
+
+    def inside() -> bool:
+        return any(storage.glob("staging/*/*/many/9*"))
+
+    def interrupt() -> None:
+        wait_for(inside, "the second layer half done")
+        assert daemon.process is not None
+        for pid in descendants(daemon.process.pid):
+            if b"tare.images.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                os.kill(pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=interrupt)
+    killer.start()
+    done = daemon.tare(*create, check=False)
+    killer.join()
+    assert done.returncode and "the worker for unpack died" in done.stderr
+    assert len(os.listdir(storage / "layers")) == 1
+    id = daemon.tare(*create).stdout.strip()
+    assert os.listdir(storage / "staging") == []
+    assert len(daemon.tare("start", "-a", id).stdout.split()) == 20_000
