@@ -7,8 +7,11 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
+from types import NoneType
 from typing import Any
 
 from tare.errors import Invalid, Unsupported
@@ -27,6 +30,8 @@ _OCI_NAMES = {
     "application/vnd.docker.image.rootfs.diff.tar.gzip": PLAIN + "+gzip",
     "application/vnd.docker.image.rootfs.diff.tar.zstd": PLAIN + "+zstd",
 }
+DEPTH_MAX = 100
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _FOREIGN = re.compile(r"foreign|nondistributable")
 
 MACHINES = {"x86_64": "amd64", "aarch64": "arm64", "armv7l": "arm", "i686": "386", "ppc64le": "ppc64le", "s390x": "s390x"}
@@ -56,13 +61,55 @@ def architecture() -> str:
 
 def decode(content: bytes, what: str) -> dict[str, Any]:
     """A JSON object. Raises Invalid naming ``what``."""
-    try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise Invalid(f"{what} is no JSON: {error}") from None
+    document = decode_any(content, what)
     if not isinstance(document, dict):
         raise Invalid(f"{what} is no JSON object")
+    return document
+
+
+def decode_any(content: bytes, what: str) -> Any:
+    """A JSON value. Stricter than Python's decoder, because others will read what is kept here: Raises Invalid naming ``what``
+    for NaN, numbers beyond 64 bits, a name twice in an object, and more than DEPTH_MAX levels."""
+    try:
+        document = json.loads(content, object_pairs_hook=_object, parse_int=_integer, parse_constant=_constant)
+    except RecursionError:
+        raise _too_deep(what) from None
+    except ValueError as error:
+        raise Invalid(f"{what} is no JSON: {error}") from None
+    level = [document]
+    for _ in range(DEPTH_MAX + 1):
+        level = [value for each in level if isinstance(each, (dict, list)) for value in _values(each)]
+        if not level:
+            break
+    else:
+        raise _too_deep(what)
     return writable(document) if has_halves(content) else document
+
+
+def _too_deep(what: str) -> Invalid:
+    return Invalid(f"{what} is nested deeper than {DEPTH_MAX} levels")
+
+
+def _values(each: dict[str, Any] | list[Any]) -> Iterable[Any]:
+    return each.values() if isinstance(each, dict) else each
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    document = dict(pairs)
+    if len(document) < len(pairs):
+        left = Counter(name for name, _ in pairs)
+        raise ValueError(f"{left.most_common(1)[0][0][:100]!a} stands in one object twice")
+    return document
+
+
+def _integer(digits: str) -> int:
+    if len(digits) > 20 or not -(1 << 63) <= int(digits) < 1 << 63:
+        raise ValueError(f"the number {digits[:20]}{'…' if len(digits) > 20 else ''} is beyond 64 bits")
+    return int(digits)
+
+
+def _constant(name: str) -> Any:
+    raise ValueError(f"{name} is no number")
 
 
 def encode(document: Mapping[str, Any]) -> bytes:
@@ -77,22 +124,31 @@ def descriptor(document: object, what: str) -> Descriptor:
     if not isinstance(document, dict):
         raise Invalid(f"{what} is no descriptor")
     size = document.get("size")
-    if not isinstance(size, int) or size < 0:
-        raise Invalid(f"{what} has no size")
-    return Descriptor(str(document.get("mediaType", "")), checked(document.get("digest")), size)
+    if type(size) is not int or size < 0:
+        raise Invalid(f"{what} has a wrong size: {ascii(size)[:50]}")
+    media_type = document.get("mediaType", "")
+    if not isinstance(media_type, str):
+        raise Invalid(f"{what} has a wrong mediaType: {ascii(media_type)[:50]}")
+    return Descriptor(media_type, checked(document.get("digest")), size)
 
 
 def parse_manifest(content: bytes) -> Manifest:
     """Raises Invalid, and Unsupported for what is not in the archive but elsewhere."""
     document = decode(content, "the manifest")
     layers = document.get("layers")
-    if document.get("schemaVersion") != 2 or not isinstance(layers, list):
-        raise Unsupported("a manifest that is not of schema version 2")
-    parsed = tuple(descriptor(layer, "a layer") for layer in layers)
+    version = document.get("schemaVersion")
+    if type(version) is not int or version != 2:
+        raise Unsupported(f"a manifest of schema version {ascii(version)[:50]}", hint="only version 2 is supported")
+    if not isinstance(layers, list):
+        raise Invalid("the manifest has no list of layers")
+    parsed = tuple(descriptor(layer, f"layer {number} of the manifest") for number, layer in enumerate(layers, 1))
     for layer in parsed:
         if _FOREIGN.search(layer.media_type):
-            raise Unsupported(f"a layer of the type {layer.media_type}", subject=layer.digest)
-    config = descriptor(document.get("config"), "the configuration")
+            what = f"layer {layer.digest} of the type {layer.media_type[:200]}"
+            raise Unsupported(f"{what}, which is not in the archive but elsewhere", subject=layer.digest)
+    config = descriptor(document.get("config"), "the configuration in the manifest")
+    if config.media_type not in ("", CONFIG, *(docker for docker, oci in _OCI_NAMES.items() if oci == CONFIG)):
+        raise Unsupported(f"an artifact of the type {config.media_type[:200]}, which is no image", subject=config.digest)
     return Manifest(config, parsed, str(document.get("mediaType") or MANIFEST))
 
 
@@ -141,16 +197,19 @@ def parse_image(config: bytes, manifest: Manifest, manifest_digest: str, sizes: 
         for diff_id, chain_id, layer in zip(ids, chain_ids(ids), manifest.layers, strict=True)
     )
     read = _Members(document, "the image configuration")
-    history = document.get("history") or []
+    history = document.get("history")
+    if history is None:
+        history = []
     if not isinstance(history, list):
         raise Invalid("the image configuration's history is no list")
+    inherited = document.get("config")
     return Image(
         id=digest_of(config),
         manifest=manifest_digest,
-        created=read.text("created"),
+        created=read.time("created"),
         architecture=read.text("architecture"),
         os=read.text("os") or "linux",
-        config=_image_config(document.get("config") or {}),
+        config=_image_config({} if inherited is None else inherited),
         layers=layers,
         history=tuple(_history(_Members(line, "an entry of the image's history")) for line in history),
         size=sum(layer.unpacked for layer in layers),
@@ -163,15 +222,18 @@ def parse_image(config: bytes, manifest: Manifest, manifest_digest: str, sizes: 
 
 def _history(read: _Members) -> HistoryEntry:
     return HistoryEntry(
-        read.text("created"), read.text("created_by"), read.text("comment"), read.text("author"), read.flag("empty_layer")
+        read.time("created"), read.text("created_by"), read.text("comment"), read.text("author"), read.flag("empty_layer")
     )
 
 
 def _image_config(document: object) -> ImageConfig:
     read = _Members(document, "the image configuration's config")
     healthcheck = read.document.get("Healthcheck")
-    if healthcheck is not None and not isinstance(healthcheck, dict):
-        raise Invalid("the image configuration's Healthcheck is no object")
+    if healthcheck is not None:
+        test = _Members(healthcheck, "the image configuration's Healthcheck")
+        test.texts("Test")
+        for key in ("Interval", "Timeout", "StartPeriod", "StartInterval", "Retries"):
+            test.number(key)
     return ImageConfig(
         env=read.texts("Env") or (),
         command=read.texts("Cmd"),
@@ -203,6 +265,20 @@ class _Members:
         if not isinstance(value, str):
             raise self._wrong(key)
         return value
+
+    def time(self, key: str) -> str:
+        """RFC 3339, or ``""``."""
+        value = self.text(key)
+        if value:
+            try:
+                datetime.fromisoformat(value[:19] if _RFC3339.fullmatch(value) else "no time")
+            except ValueError:
+                raise self._wrong(key) from None
+        return value
+
+    def number(self, key: str) -> None:
+        if type(self.document.get(key, 0)) not in (int, NoneType):
+            raise self._wrong(key)
 
     def flag(self, key: str) -> bool:
         value = self.document.get(key)

@@ -6,7 +6,6 @@ Where an archive is both, the OCI side tells what the images are and manifest.js
 
 from __future__ import annotations
 
-import json
 import os
 import posixpath
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ from typing import Any, BinaryIO
 
 from tare.errors import Invalid, TareError, Unsupported
 from tare.images.archive import Archive, seekable
-from tare.images.blobs import Blobs, Session, checked, digest_of, hexadecimal
+from tare.images.blobs import Blobs, Session, digest_of, hexadecimal
 from tare.images.documents import (
     CONFIG,
     DOCKER_LIST,
@@ -23,6 +22,8 @@ from tare.images.documents import (
     architecture,
     compose_manifest,
     decode,
+    decode_any,
+    descriptor,
     diff_ids,
     encode,
     parse_image,
@@ -33,6 +34,8 @@ from tare.images.measure import Measured, measure
 from tare.images.references import parse
 
 NEST_MAX = 4
+_VARIANTS = {"arm": "v7", "arm64": "v8"}
+"""The variant of an architecture that is taken before others."""
 NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
@@ -59,45 +62,74 @@ class _Loading:
         self._session = session
         self._archive = archive
         self._measured: dict[str, Measured] = {}
+        self._others: set[str] = set()
+        self._indexes: set[tuple[str, str]] = set()
 
     # OCI image layout --------------------------------------------------------------------------------------------------
 
     def layout(self) -> Iterator[dict[str, Any]]:
+        if "oci-layout" in self._archive:
+            version = decode(self._archive.read("oci-layout"), "oci-layout").get("imageLayoutVersion")
+            if not isinstance(version, str) or not version.startswith("1."):
+                raise Unsupported(f"an OCI image layout of version {ascii(version)[:50]}", hint="only version 1 is supported")
         names = self._docker_names()
-        found: dict[str, list[str]] = {}
-        self._manifests(decode(self._archive.read("index.json"), "index.json"), "", found, 0)
+        found: dict[Descriptor, list[str]] = {}
+        self._manifests(decode(self._archive.read("index.json"), "index.json"), "index.json", "", found, 0)
         if not found:
-            raise Unsupported(f"the archive has no image for linux/{architecture()}")
-        for digest, references in found.items():
-            yield self._image(digest, references, names)
+            others = f", but for {', '.join(sorted(self._others))}" if self._others else ""
+            raise Unsupported(f"the archive has no image for linux/{architecture()}{others}"[:500])
+        for described, references in found.items():
+            yield self._image(described, references, names)
 
-    def _manifests(self, index: dict[str, Any], inherited: str, found: dict[str, list[str]], depth: int) -> None:
-        """Collect digest → names of each manifest for this machine in an index and those nested in it."""
+    def _manifests(
+        self, index: dict[str, Any], what: str, inherited: str, found: dict[Descriptor, list[str]], depth: int
+    ) -> None:
+        """Collect manifest → names of each image for this machine in an index and those nested in it. A nested one is an image
+        for several platforms: one of its manifests is taken."""
         listed = index.get("manifests")
-        if not isinstance(listed, list) or depth > NEST_MAX:
-            raise Invalid("broken image index")
-        for entry in listed:
-            if not isinstance(entry, dict):
-                raise Invalid("broken image index")
-            digest = checked(entry.get("digest"))
+        if not isinstance(listed, list):
+            raise Invalid(f"{what} has no list of manifests")
+        if depth > NEST_MAX:
+            raise Invalid(f"{what} is nested more than {NEST_MAX} levels deep")
+        fitting: list[tuple[bool, Descriptor, str]] = []
+        for number, entry in enumerate(listed, 1):
+            described = descriptor(entry, f"entry {number} of {what}")
             reference = _reference(entry.get("annotations")) or inherited
-            if entry.get("mediaType") in (INDEX, DOCKER_LIST):
-                self._manifests(decode(self._document(digest), "the image index"), reference, found, depth + 1)
-            elif _fits(entry.get("platform")):
-                names = found.setdefault(digest, [])
-                if reference and reference not in names:
-                    names.append(reference)
+            platform = _platform(entry)
+            if described.media_type in (INDEX, DOCKER_LIST):
+                nested = f"image index {described.digest}"
+                if (described.digest, reference) in self._indexes:
+                    continue
+                self._indexes.add((described.digest, reference))
+                self._manifests(decode(self._document(described), nested), nested, reference, found, depth + 1)
+            elif platform is not None and platform[:2] != ("linux", architecture()):
+                self._others.add("/".join(filter(None, platform)))
+            elif "artifactType" in entry:
+                self._others.add(f"an artifact of the type {entry['artifactType']}")
+            else:
+                best = platform is None or platform[2] in ("", _VARIANTS.get(architecture()))
+                fitting.append((best, described, reference))
+        if depth:
+            fitting = sorted(fitting, key=lambda each: not each[0])[:1]
+        for _, described, reference in fitting:
+            names = found.setdefault(described, [])
+            if reference and reference not in names:
+                names.append(reference)
 
-    def _document(self, digest: str) -> bytes:
+    def _document(self, described: Descriptor) -> bytes:
+        digest = described.digest
         content = self._archive.read(f"blobs/sha256/{hexadecimal(digest)}")
         if digest_of(content) != digest:
             raise Invalid(f"the digest of {digest} does not match its content", subject=digest)
+        if len(content) != described.size:
+            raise Invalid(f"{digest} has {len(content)} bytes, not {described.size}", subject=digest)
         return content
 
-    def _image(self, digest: str, references: list[str], names: dict[str, list[str]]) -> dict[str, Any]:
-        content = self._document(digest)
+    def _image(self, described: Descriptor, references: list[str], names: dict[str, list[str]]) -> dict[str, Any]:
+        digest = described.digest
+        content = self._document(described)
         manifest = parse_manifest(content)
-        config = self._document(manifest.config.digest)
+        config = self._document(manifest.config)
         document = decode(config, "the image configuration")
         wanted = diff_ids(document)
         sizes = {}
@@ -198,17 +230,14 @@ def _with_layers(document: dict[str, Any], layers: list[Measured]) -> tuple[byte
 
 def _manifest_json(archive: Archive) -> list[dict[str, Any]]:
     """The entries of manifest.json, checked. Raises Invalid."""
-    try:
-        images = json.loads(archive.read("manifest.json"))
-    except (ValueError, RecursionError) as error:
-        raise Invalid(f"manifest.json is no JSON: {error}") from None
+    images = decode_any(archive.read("manifest.json"), "manifest.json")
     if not isinstance(images, list) or not images:
         raise Invalid("manifest.json lists no image")
     checked_images = []
     for image in images:
         if not isinstance(image, dict) or not isinstance(image.get("Config"), str):
             raise Invalid("manifest.json has an image without Config")
-        layers, names = image.get("Layers") or [], image.get("RepoTags") or []
+        layers, names = ([] if image.get(key) is None else image[key] for key in ("Layers", "RepoTags"))
         for values, key in ((layers, "Layers"), (names, "RepoTags")):
             if not isinstance(values, list) or not all(isinstance(value, str) for value in values):
                 raise Invalid(f"manifest.json has a wrong {key}")
@@ -230,7 +259,12 @@ def _reference(annotations: object) -> str:
     return ""
 
 
-def _fits(platform: object) -> bool:
-    if not isinstance(platform, dict):
-        return True
-    return platform.get("os", "linux") == "linux" and platform.get("architecture") == architecture()
+def _platform(entry: dict[str, Any]) -> tuple[str, str, str] | None:
+    """(system, architecture, variant) that an entry of an index is for; None when it does not say. Raises Invalid."""
+    platform = entry.get("platform")
+    if platform is None:
+        return None
+    members = tuple(platform.get(key, "") for key in ("os", "architecture", "variant")) if isinstance(platform, dict) else ()
+    if len(members) != 3 or not all(isinstance(member, str) for member in members):
+        raise Invalid(f"the index has a wrong platform for {entry['digest']}", subject=entry["digest"])
+    return members[0] or "linux", members[1], members[2]
