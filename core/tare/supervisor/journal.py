@@ -67,7 +67,7 @@ class Journal:
     waiting."""
 
     __slots__ = (
-        "_asked", "_dropped", "_hung", "_logger", "_logs", "_loop", "_none", "_number", "_seen", "_serial", "_turns",
+        "_asked", "_dropped", "_hung", "_logger", "_logs", "_loop", "_none", "_number", "_seen", "_serial", "_turns", "_watched",
     )  # fmt: skip
 
     def __init__(self, loop: Loop, lock: str) -> None:
@@ -79,6 +79,7 @@ class Journal:
         self._serial = 0
         self._number = 0
         self._hung = False
+        self._watched = False
         self._seen = 0
         self._dropped = 0
         self._logger = Companion(loop, "logger", (lock,), self._hear, lost=self._lost, started=self._started)
@@ -170,6 +171,7 @@ class Journal:
             if not self._try(one.queue[0]):
                 if self._logger.channel.open:
                     self._logger.channel.when_writable(self._writable)
+                self._watch()
                 return
             self._turns.popleft()
             one.size -= _size(one.queue.popleft())
@@ -181,6 +183,10 @@ class Journal:
                 one.free()
 
     def _watch(self) -> None:
+        """See to it that somebody looks; once is enough."""
+        if self._watched:
+            return
+        self._watched = True
         progress = self._progress()
         self._loop.after(PATIENCE, lambda: self._judge(progress))
 
@@ -194,6 +200,7 @@ class Journal:
         return self._seen, bytes(unread)
 
     def _judge(self, progress: tuple[int, bytes]) -> None:
+        self._watched = False
         if not self._turns:
             return
         if progress != self._progress():

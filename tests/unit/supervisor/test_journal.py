@@ -127,10 +127,9 @@ def test_logs_take_turns(scene: Scene) -> None:
 
 def test_a_logger_that_reads_slowly_does_not_hang(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     """It takes a packet now and then: too few for the socket to be writable again, and still it is at work."""
+    monkeypatch.setattr(journals, "PATIENCE", 0.05)
     log = scene.journal.open(WISH)
     scene.fill(log)
-    monkeypatch.setattr(journals, "PATIENCE", 0.05)
-    scene.journal._watch()
     rounds = 0
     judged = scene.journal._judge
 
@@ -149,6 +148,15 @@ def test_a_logger_that_reads_slowly_does_not_hang(scene: Scene, monkeypatch: pyt
     assert rounds >= 4, "and then it did"
 
 
+def test_a_log_that_is_always_busy_is_watched_once(scene: Scene) -> None:
+    log = scene.journal.open(WISH)
+    for _ in range(20):
+        scene.fill(log)
+        scene.run(lambda: not scene.logger.read() and not scene.journal._turns)
+    assert scene.free == [log] * 20
+    assert sum(timer.action is not None and timer.due > 0 for timer in scene.loop._timers) <= 2
+
+
 def test_a_logger_that_hangs_holds_nobody_up(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(journals, "PATIENCE", 0.05)
     log, other = scene.journal.open(WISH), scene.journal.open(WISH)
@@ -163,6 +171,18 @@ def test_a_logger_that_hangs_holds_nobody_up(scene: Scene, monkeypatch: pytest.M
     assert scene.journal.write(other, 1, b"heard")
     found = scene.logger.read()
     assert found[-2:] == [("open", other), ("chunk", other)] or found == [("chunk", other)]
+
+
+def test_a_logger_that_recovers_only_in_part_is_watched_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(journals, "PATIENCE", 0.05)
+    logs = [scene.journal.open({**WISH, "path": "/" + "x" * 4000}) for _ in range(500)]
+    scene.fill(logs[0])
+    for log in logs[1:]:
+        scene.journal.write(log, 1, b"x")
+    for _ in range(2):
+        scene.run(lambda: scene.journal._hung)
+        scene.run(lambda: scene.logger.read(1) and not scene.journal._hung)
+        assert scene.journal._turns, "the openings of that many logs do not fit"
 
 
 def test_a_log_that_was_closed_is_opened_by_the_next_logger_for_what_waits(scene: Scene) -> None:
