@@ -29,6 +29,13 @@ CONTAINER_FILTERS = frozenset(
 )
 IMAGE_FILTERS = frozenset(("before", "dangling", "label", "label!", "reference", "since", "until"))
 STATUSES = ("created", "restarting", "running", "removing", "paused", "exited", "dead")
+REPEATS = 3
+_NO_OPERATOR = re.compile(r"\\.|\[\^?\]?[^\]]*\]", re.DOTALL)
+"""What is an escape or a class of characters: a star in it repeats nothing."""
+_REPEAT = re.compile(r"[*+{]|(?<![(*+?}])\?")
+_REPEATED_GROUP = re.compile(r"\)[*+{]")
+_BACK_REFERENCE = re.compile(r"\\[1-9]|\(\?P[=>]|\(\?\(")
+
 HEALTHS = ("starting", "healthy", "unhealthy", "none")
 
 
@@ -166,6 +173,12 @@ def _code(text: str) -> int:
 
 
 def _expression(name: str, text: str) -> re.Pattern[str]:
+    """Raises Invalid for what could take for ever: Python's re goes back and tries again, where Go's never does."""
+    bare = _NO_OPERATOR.sub("x", text)
+    repeats = len(_REPEAT.findall(bare))
+    if repeats > REPEATS or _BACK_REFERENCE.search(text) or (_REPEATED_GROUP.search(bare) and (repeats > 1 or "|" in bare)):
+        hint = f"at most {REPEATS} of * + ? {{}}, and nothing repeated inside what is repeated"
+        raise Invalid(f"invalid filter '{name}={text[:100]}': the expression is too complex", subject=text[:100], hint=hint)
     try:
         return re.compile(text)
     except (re.error, RecursionError, OverflowError):
