@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 
 from tare.cli import render
 from tare.errors import Invalid, TareError
@@ -17,8 +18,12 @@ PIECE = 1 << 18
 def read(path: str) -> Iterator[bytes]:
     """The pieces of a file; ``-`` is standard input. Opens the file at once, so that a missing one is an early error."""
     fd = 0 if path == "-" else os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-    if os.path.isdir(path):
-        raise Invalid(f"{path} is a directory, not an archive", subject=path)
+    kind = os.fstat(fd)
+    name = "standard input" if path == "-" else path
+    if stat.S_ISDIR(kind.st_mode):
+        raise Invalid(f"{name} is a directory, not an archive", subject=path)
+    if stat.S_ISCHR(kind.st_mode) and not os.isatty(fd) and kind.st_rdev != os.stat(os.devnull).st_rdev:
+        raise Invalid(f"{name} is a device, which may have no end, not an archive", subject=path)
     return _pieces(fd)
 
 

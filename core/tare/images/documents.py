@@ -246,6 +246,7 @@ def _image_config(document: object) -> ImageConfig:
         stop_signal=read.text("StopSignal"),
         shell=read.texts("Shell") or (),
         healthcheck=healthcheck,
+        on_build=read.texts("OnBuild") or (),
     )
 
 

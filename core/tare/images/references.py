@@ -74,4 +74,4 @@ def parse(text: str) -> Reference:
 
 
 def _invalid(text: str) -> Invalid:
-    return Invalid("invalid reference format", subject=text)
+    return Invalid(f"invalid reference format: {text[:300]!r}", subject=text)

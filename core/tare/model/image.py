@@ -49,6 +49,7 @@ class ImageConfig:
     stop_signal: str = ""
     shell: tuple[str, ...] = ()
     healthcheck: Mapping[str, Any] | None = None
+    on_build: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

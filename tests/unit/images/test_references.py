@@ -57,7 +57,7 @@ def test_names_that_mean_the_same_are_one(text: str, name: str) -> None:
     ],
 )
 def test_what_is_no_name_is_refused_in_docker_s_words(text: str) -> None:
-    with pytest.raises(Invalid, match=r"^invalid reference format$"):
+    with pytest.raises(Invalid, match=r"^invalid reference format: '"):
         parse(text)
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import http.client
 import tempfile
 import urllib.error
 import urllib.request
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from typing import BinaryIO, cast
 
 from tare.api import tables
@@ -123,7 +124,7 @@ async def save_many(call: Call) -> Stream:
     return Stream(await call.engine.save(names), "application/x-tar")
 
 
-async def create(call: Call) -> Stream:
+async def create(call: Call) -> Answer:
     """Import: ``fromSrc=-`` takes the body, ``fromSrc=URL`` is downloaded. ``fromImage`` would be a pull."""
     source = call.text("fromSrc")
     if not source:
@@ -138,10 +139,7 @@ async def create(call: Call) -> Stream:
             hint="bring the image in with tare load or tare import",
         )
     archive = await call.spool() if source == "-" else await asyncio.to_thread(_download, source, call)
-    return Stream(_importing(call, archive), "application/json")
 
-
-async def _importing(call: Call, archive: BinaryIO) -> AsyncIterator[bytes]:
     async def work() -> str:
         with contextlib.closing(archive):
             image = await call.engine.import_image(
@@ -154,12 +152,10 @@ async def _importing(call: Call, archive: BinaryIO) -> AsyncIterator[bytes]:
             )
         return image.id
 
+    # It goes on to its end when the client leaves, as a load does.
     task = asyncio.ensure_future(work())
     task.add_done_callback(lambda done: done.cancelled() or done.exception())
-    try:
-        yield line({"status": await asyncio.shield(task)})
-    except Exception as error:
-        yield _failed(error, "POST /images/create")
+    return as_json({"status": await asyncio.shield(task)})
 
 
 def _changes(call: Call) -> list[str]:
@@ -172,18 +168,31 @@ def _download(source: str, call: Call) -> BinaryIO:
         source = "http://" + source
     file = cast(BinaryIO, tempfile.TemporaryFile(dir=call.connection.spool_directory))  # noqa: SIM115
     try:
-        with urllib.request.urlopen(source, timeout=DOWNLOAD_SECONDS) as response:
-            while chunk := response.read(1 << 20):
-                file.write(chunk)
-    except (urllib.error.URLError, ValueError, TimeoutError) as error:
-        file.close()
-        reason = getattr(error, "reason", None) or error
-        raise Invalid(f"cannot download {source}: {str(reason).lower()}", subject=source) from None
+        for piece in _fetch(source):
+            file.write(piece)
     except BaseException:
         file.close()
         raise
     file.seek(0)
     return file
+
+
+def _fetch(source: str) -> Iterator[bytes]:
+    """What a URL gives. Raises Invalid, also for less than was announced."""
+    try:
+        with urllib.request.urlopen(source, timeout=DOWNLOAD_SECONDS) as response:
+            missing = int(response.headers.get("Content-Length") or 0)
+            while piece := response.read(1 << 20):
+                missing -= len(piece)
+                yield piece
+            if missing > 0:
+                raise ValueError(f"the answer ends {missing} bytes too early")
+    except urllib.error.HTTPError as error:
+        raise Invalid(f"cannot download {source}: status {error.code} {error.reason}", subject=source) from None
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        cause = getattr(error, "reason", None) or error
+        reason = (isinstance(cause, OSError) and cause.strerror) or str(cause) or type(cause).__name__
+        raise Invalid(f"cannot download {source}: {reason.lower()[:300]}", subject=source) from None
 
 
 def _failed(error: Exception, asked: str) -> bytes:

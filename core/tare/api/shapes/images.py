@@ -49,7 +49,7 @@ def _config(image: Image) -> dict[str, Any]:
         "Volumes": {path: {} for path in sorted(config.volumes)} or None,
         "WorkingDir": config.working_dir,
         "Entrypoint": list(config.entrypoint) if config.entrypoint is not None else None,
-        "OnBuild": None,
+        "OnBuild": list(config.on_build) or None,
         "Labels": dict(sorted(config.labels.items())) or None,
     }
     if config.exposed_ports:

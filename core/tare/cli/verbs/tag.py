@@ -24,8 +24,11 @@ def tag(options: Options, client: Client) -> int:
 
 
 def split(reference: str) -> tuple[str, str]:
-    """(repository, tag): a colon before the last slash belongs to a port."""
+    """(repository, tag): a colon before the last slash belongs to a port. Raises Invalid for an empty tag: the daemon could not
+    tell it from none."""
     before, colon, after = reference.rpartition(":")
+    if colon and not after:
+        raise Invalid(f"invalid reference format: {reference!r}", subject=reference)
     return (before, after) if colon and "/" not in after else (reference, "")
 
 
