@@ -129,6 +129,21 @@ def test_a_damaged_image(engine: Daemon, mine: str, busybox_tar: Path, tmp_path:
     assert mine not in call("images", "-aq", "--no-trunc").stdout
 
 
+@CLIENTS
+def test_prune_counts_what_no_other_image_has(engine: Daemon, mine: str, busybox_tar: Path, tmp_path: Path, client: str) -> None:
+    """An image without a name, created at a time with an offset, that shares its base."""
+    base, own = busybox_tar.read_bytes(), tree({"own": b"o" * 1000})
+    document = config(base, own, created="2001-05-02T03:04:05.5+02:00", config={"Labels": {"test": "prune"}})
+    (tmp_path / "nameless.tar").write_bytes(pack(docker_archive(([], document, [base, own]))))
+    engine.tare("load", "-i", str(tmp_path / "nameless.tar"))
+    call = getattr(engine, client)
+    only = ("--filter", "label=test=prune")
+    for words in (("until=2001-05-02T01:04:05Z",), ("until=988765445",)):
+        assert call("image", "prune", "-f", *only, "--filter", *words).stdout == "Total reclaimed space: 0B\n"
+    pruned = call("image", "prune", "-f", *only, "--filter", "until=2001-05-02T01:04:06Z").stdout.splitlines()
+    assert pruned == ["Deleted Images:", f"deleted: {sha(document)}", "", "Total reclaimed space: 1kB"]
+
+
 def needed(daemon: Daemon) -> set[str]:
     """The blobs that the images of index.json are made of, with those that it lists."""
     content = daemon.data_root / "content"

@@ -34,12 +34,13 @@ async def containers(engine: Engine, filters: Mapping[str, Sequence[str]]) -> Pr
 
 
 async def images(engine: Engine, filters: Mapping[str, Sequence[str]]) -> tuple[list[tuple[str, str]], int]:
-    """Remove images without a name (``dangling=false``: every image that no container uses)."""
+    """Remove images without a name (``dangling=false``: every image that no container uses). Returns what was done, and the
+    bytes of the layers that no image has any more."""
     allowed(filters, {"until", "label", "label!", "dangling"})
     limit = until(filters)
     dangling = all(value.lower() in ("1", "true") for value in filters.get("dangling", ()))
     done: list[tuple[str, str]] = []
-    reclaimed = 0
+    before = _layers(engine)
     for image in engine.images():
         if (dangling and image.tags) or pictures.users(engine, image.id) or seconds_exactly(image.created) > limit:
             continue
@@ -49,8 +50,12 @@ async def images(engine: Engine, filters: Mapping[str, Sequence[str]]) -> tuple[
             done += await pictures.remove(engine, image.id, force=True, prune=True)
         except TareError:
             continue
-        reclaimed += image.size
-    return done, reclaimed
+    left = _layers(engine)
+    return done, sum(size for chain_id, size in before.items() if chain_id not in left)
+
+
+def _layers(engine: Engine) -> dict[str, int]:
+    return {layer.chain_id: layer.unpacked for image in engine.images() for layer in image.layers}
 
 
 def allowed(filters: Mapping[str, Sequence[str]], names: set[str]) -> None:
