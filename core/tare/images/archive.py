@@ -59,7 +59,7 @@ class Archive:
         """A small member whole."""
         part = self.open(name)
         if part.left > DOCUMENT_MAX:
-            raise Invalid(f"{name} in the image archive is too long: {part.left} bytes")
+            raise Invalid(f"{name[:300]} in the image archive is too long: {part.left} bytes")
         return part.read(part.left)
 
     def _find(self, name: str) -> _Member:
@@ -75,8 +75,8 @@ class Archive:
             elif member.kind == tar.HARD:
                 path = _path(member.link)
             else:
-                raise Invalid(f"{name} in the image archive is no plain file")
-        raise Invalid(f"the image archive has no {name}")
+                raise Invalid(f"{name[:300]} in the image archive is no plain file")
+        raise Invalid(f"the image archive has no {name[:300]}")
 
 
 def _path(name: bytes) -> str:

@@ -41,10 +41,12 @@ def digest_of(content: bytes) -> str:
     return "sha256:" + hashlib.sha256(content).hexdigest()
 
 
-def checked(digest: object) -> str:
-    """``digest`` if it is one that can be kept. Raises Invalid."""
+def checked(digest: object, what: str = "") -> str:
+    """``digest`` if it is one that can be kept. Raises Invalid, naming ``what`` it is of."""
     if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
-        raise Invalid(f"invalid digest {digest!r}", subject=str(digest), hint="only sha256 is supported")
+        place = f" of {what}" if what else ""
+        shown = ascii(digest)[:100]
+        raise Invalid(f"invalid digest{place}: {shown}", subject=shown, hint="only sha256 is supported")
     return digest
 
 

@@ -129,7 +129,7 @@ def descriptor(document: object, what: str) -> Descriptor:
     media_type = document.get("mediaType", "")
     if not isinstance(media_type, str):
         raise Invalid(f"{what} has a wrong mediaType: {ascii(media_type)[:50]}")
-    return Descriptor(media_type, checked(document.get("digest")), size)
+    return Descriptor(media_type, checked(document.get("digest"), what), size)
 
 
 def parse_manifest(content: bytes) -> Manifest:
@@ -183,7 +183,7 @@ def diff_ids(config: Mapping[str, Any]) -> list[str]:
         return []
     if not isinstance(listed, list):
         raise Invalid("the image configuration has no rootfs.diff_ids")
-    return [checked(diff_id) for diff_id in listed]
+    return [checked(diff_id, "a layer in the image configuration") for diff_id in listed]
 
 
 def parse_image(config: bytes, manifest: Manifest, manifest_digest: str, sizes: Mapping[str, int]) -> Image:

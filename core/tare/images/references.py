@@ -66,7 +66,7 @@ def parse(text: str) -> Reference:
         path = OFFICIAL + path
     if not _DOMAIN.fullmatch(domain) or not _PATH.fullmatch(path):
         if path != path.lower() and _PATH.fullmatch(path.lower()):
-            raise Invalid(f"invalid reference format: repository name ({path}) must be lowercase", subject=text)
+            raise Invalid(f"invalid reference format: repository name ({path[:300]}) must be lowercase", subject=text)
         raise _invalid(text)
     if len(path) > NAME_MAX:
         raise Invalid(f"repository name must not be more than {NAME_MAX} characters", subject=text)
