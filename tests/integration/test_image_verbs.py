@@ -199,6 +199,33 @@ def test_save_and_load_through_a_pipe_and_a_fifo(engine: Daemon, tmp_path: Path,
         engine.tare("rmi", "one:1", "one:2", "two")
 
 
+@pytest.mark.parametrize("words", [["image", "inspect"], ["history"], ["save"], ["rmi"]])
+def test_a_platform_that_the_image_has_not(engine: Daemon, words: list[str]) -> None:
+    machine = str(engine.inspect("busybox")["Architecture"])
+    with nothing_more(engine):
+        refused = engine.tare(*words, "--platform", "linux/sparc", "busybox", check=False)
+        assert refused.returncode == 1
+        told = "image with reference busybox was found but does not provide the specified platform (linux/sparc)"
+        assert told in refused.stderr and f"it is for linux/{machine}" in refused.stderr
+        assert "invalid platform" in engine.tare(*words, "--platform", "a/b/c/d", "busybox", check=False).stderr
+    engine.tare("tag", "busybox", "platform:1")
+    for asked in ("linux", f"linux/{machine}"):
+        engine.tare("tag", "busybox", "platform:1")
+        assert engine.tare(*words, "--platform", asked, "platform:1").stdout
+    engine.tare("rmi", "platform:1", check=False)
+
+
+def test_a_platform_that_the_archive_has_not(engine: Daemon, tmp_path: Path) -> None:
+    engine.tare("import", "--platform", "linux/arm64/v8", str(_written(tmp_path)), "foreign:1")
+    engine.tare("save", "-o", str(tmp_path / "foreign.tar"), "foreign:1")
+    engine.tare("rmi", "foreign:1")
+    with nothing_more(engine):
+        refused = engine.tare("load", "--platform", "linux", "-i", str(tmp_path / "foreign.tar"), check=False)
+        assert refused.returncode == 1 and "but for linux/arm64/v8" in refused.stderr
+    assert engine.tare("load", "--platform", "linux/arm64", "-i", str(tmp_path / "foreign.tar")).stdout
+    engine.tare("rmi", "foreign:1")
+
+
 def _written(directory: Path) -> Path:
     path = directory / "tree.tar"
     path.write_bytes(ARCHIVE)

@@ -228,8 +228,8 @@ class Engine:
     async def remove_image(self, ref: str, *, force: bool = False, prune: bool = True) -> list[tuple[str, str]]:
         return await pictures.remove(self, ref, force=force, prune=prune)
 
-    async def load(self, archive: BinaryIO, progress: Any) -> list[str]:
-        return await pictures.load(self, archive, progress)
+    async def load(self, archive: BinaryIO, progress: Any, platform: tuple[str, str, str] | None = None) -> list[str]:
+        return await pictures.load(self, archive, progress, platform)
 
     async def save(self, refs: Sequence[str]) -> AsyncIterator[bytes]:
         return await pictures.save(self, refs)

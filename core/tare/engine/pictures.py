@@ -178,14 +178,16 @@ def short(image: Image) -> str:
     return image.id.removeprefix("sha256:")[:12]
 
 
-async def load(engine: Engine, archive: BinaryIO, progress: Callable[[str], None]) -> list[str]:
+async def load(
+    engine: Engine, archive: BinaryIO, progress: Callable[[str], None], platform: tuple[str, str, str] | None = None
+) -> list[str]:
     """Load every image of an archive; ``progress`` gets lines such as ``Loaded image: busybox:latest``."""
     loop = asyncio.get_running_loop()
 
     def line(text: str) -> None:
         loop.call_soon_threadsafe(progress, text)
 
-    refs: list[str] = await asyncio.to_thread(engine.store.load, archive, line)
+    refs: list[str] = await asyncio.to_thread(engine.store.load, archive, line, platform)
     await asyncio.sleep(0)
     for ref in refs:
         with contextlib.suppress(NotFound):  # somebody may have removed it since

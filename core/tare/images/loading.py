@@ -34,17 +34,21 @@ from tare.images.measure import Measured, measure
 from tare.images.references import parse
 
 NEST_MAX = 4
+Platform = tuple[str, str, str]
+"""Operating system, architecture and variant (``""``: any), as Go spells them."""
 _VARIANTS = {"arm": "v7", "arm64": "v8"}
 """The variant of an architecture that is taken before others."""
 NAME_ANNOTATIONS = ("io.containerd.image.name", "org.opencontainers.image.ref.name")
 
 
-def load(blobs: Blobs, session: Session, source: BinaryIO) -> Iterator[dict[str, Any]]:
+def load(blobs: Blobs, session: Session, source: BinaryIO, platform: Platform | None = None) -> Iterator[dict[str, Any]]:
     """Yield, for each image once all of it is in the session and on the disk, a dict with ``id``, ``manifest``, ``created``,
-    ``references``, ``blobs`` (digests that the image consists of) and ``sizes`` (diff_id → bytes of its files)."""
+    ``references``, ``blobs`` (digests that the image consists of) and ``sizes`` (diff_id → bytes of its files).
+
+    Of images for several platforms the one for this machine is taken; with ``platform`` no image but those for it."""
     file = seekable(source, f"{session.path}/archive")
     archive = Archive(file)
-    loading = _Loading(session, archive)
+    loading = _Loading(session, archive, platform)
     if "index.json" in archive and ("oci-layout" in archive or "manifest.json" not in archive):
         yield from loading.layout()
     elif "manifest.json" in archive:
@@ -58,7 +62,9 @@ def load(blobs: Blobs, session: Session, source: BinaryIO) -> Iterator[dict[str,
 
 
 class _Loading:
-    def __init__(self, session: Session, archive: Archive) -> None:
+    def __init__(self, session: Session, archive: Archive, platform: Platform | None) -> None:
+        self._only = platform
+        self._platform = platform or ("linux", architecture(), "")
         self._session = session
         self._archive = archive
         self._measured: dict[str, Measured] = {}
@@ -75,11 +81,14 @@ class _Loading:
         names = self._docker_names()
         found: dict[Descriptor, list[str]] = {}
         self._manifests(decode(self._archive.read("index.json"), "index.json"), "index.json", "", found, 0)
-        if not found:
-            others = f", but for {', '.join(sorted(self._others))}" if self._others else ""
-            raise Unsupported(f"the archive has no image for linux/{architecture()}{others}"[:500])
+        none = True
         for described, references in found.items():
-            yield self._image(described, references, names)
+            image = self._image(described, references, names)
+            if image:
+                none = False
+                yield image
+        if none:
+            raise self._nothing()
 
     def _manifests(
         self, index: dict[str, Any], what: str, inherited: str, found: dict[Descriptor, list[str]], depth: int
@@ -102,12 +111,12 @@ class _Loading:
                     continue
                 self._indexes.add((described.digest, reference))
                 self._manifests(decode(self._document(described), nested), nested, reference, found, depth + 1)
-            elif platform is not None and platform[:2] != ("linux", architecture()):
+            elif platform is not None and platform[:2] != self._platform[:2]:
                 self._others.add("/".join(filter(None, platform)))
             elif "artifactType" in entry:
                 self._others.add(f"an artifact of the type {entry['artifactType']}")
             else:
-                best = platform is None or platform[2] in ("", _VARIANTS.get(architecture()))
+                best = platform is None or platform[2] in (self._platform[2], _VARIANTS.get(self._platform[1]))
                 fitting.append((best, described, reference))
         if depth:
             fitting = sorted(fitting, key=lambda each: not each[0])[:1]
@@ -125,12 +134,27 @@ class _Loading:
             raise Invalid(f"{digest} has {len(content)} bytes, not {described.size}", subject=digest)
         return content
 
-    def _image(self, described: Descriptor, references: list[str], names: dict[str, list[str]]) -> dict[str, Any]:
+    def _nothing(self) -> Unsupported:
+        others = f", but for {', '.join(sorted(self._others))}" if self._others else ""
+        return Unsupported(f"the archive has no image for {'/'.join(filter(None, self._platform))}{others}"[:500])
+
+    def _is_wanted(self, config: dict[str, Any]) -> bool:
+        if self._only is None:
+            return True
+        said = (str(config.get("os") or "linux"), str(config.get("architecture") or ""), str(config.get("variant") or ""))
+        if said[:2] == self._only[:2] and self._only[2] in ("", said[2]):
+            return True
+        self._others.add("/".join(filter(None, said)))
+        return False
+
+    def _image(self, described: Descriptor, references: list[str], names: dict[str, list[str]]) -> dict[str, Any] | None:
         digest = described.digest
         content = self._document(described)
         manifest = parse_manifest(content)
         config = self._document(manifest.config)
         document = decode(config, "the image configuration")
+        if not self._is_wanted(document):
+            return None
         wanted = diff_ids(document)
         sizes = {}
         for layer, diff_id in zip(manifest.layers, wanted, strict=False):
@@ -163,12 +187,16 @@ class _Loading:
     # docker-archive ----------------------------------------------------------------------------------------------------
 
     def docker(self, images: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        none = True
         for image in images:
             config: bytes = image.get("config") or self._archive.read(image["Config"])
             stem = posixpath.basename(image["Config"]).removesuffix(".json")
             if len(stem) == 64 and "config" not in image and stem != hexadecimal(digest_of(config)):
                 raise Invalid(f"the digest of {image['Config']} does not match its content", subject=image["Config"])
             document = decode(config, "the image configuration")
+            if not self._is_wanted(document):
+                continue
+            none = False
             layers = [self._layer(name, "") for name in image["Layers"]]
             if "config" in image:
                 config, wanted = _with_layers(document, layers)
@@ -180,6 +208,8 @@ class _Loading:
                 if layer.diff_id != diff_id:
                     raise Invalid(f"layer {name} holds {layer.diff_id}, not {diff_id}", subject=name)
             yield self._composed(config, layers, [parse(name).name for name in image["RepoTags"]])
+        if none:
+            raise self._nothing()
 
     def _composed(self, config: bytes, layers: list[Measured], references: list[str]) -> dict[str, Any]:
         described = Descriptor(CONFIG, digest_of(config), len(config))
@@ -259,8 +289,8 @@ def _reference(annotations: object) -> str:
     return ""
 
 
-def _platform(entry: dict[str, Any]) -> tuple[str, str, str] | None:
-    """(system, architecture, variant) that an entry of an index is for; None when it does not say. Raises Invalid."""
+def _platform(entry: dict[str, Any]) -> Platform | None:
+    """The platform that an entry of an index is for; None when it does not say. Raises Invalid."""
     platform = entry.get("platform")
     if platform is None:
         return None

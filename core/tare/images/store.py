@@ -164,9 +164,10 @@ class ImageStore:
 
     # in and out --------------------------------------------------------------------------------------------------------
 
-    def load(self, archive: BinaryIO, line: Line) -> list[str]:
-        """Take in every image of an archive (an open file); each is there whole or not at all. Returns names, and ids of
-        those without. ``line`` gets what ``docker load`` prints. Raises Invalid for anything broken, false or hostile."""
+    def load(self, archive: BinaryIO, line: Line, platform: tuple[str, str, str] | None = None) -> list[str]:
+        """Take in every image of an archive (an open file); each is there whole or not at all. ``platform`` (system,
+        architecture, variant): only images for it. Returns names, and ids of those without. ``line`` gets what ``docker load``
+        prints. Raises Invalid for anything broken, false or hostile, Unsupported when no image is for this machine."""
         loaded: list[str] = []
 
         def image(document: dict[str, Any]) -> None:
@@ -183,7 +184,7 @@ class ImageStore:
                 line(f"Loaded image ID: {document['id']}")
             loaded.extend(names or [document["id"]])
 
-        self._bring({"job": "load"}, archive, image)
+        self._bring({"job": "load", "platform": platform}, archive, image)
         return loaded
 
     def import_(

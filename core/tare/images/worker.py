@@ -52,7 +52,8 @@ def _load(request: dict[str, Any]) -> None:
     session = Session(blobs)
     try:
         with os.fdopen(request["source"], "rb") as source:
-            for image in load(blobs, session, source):
+            platform = request["platform"]
+            for image in load(blobs, session, source, tuple(platform) if platform else None):
                 _say({"image": {**image, "session": session.path}})
                 sys.stdin.buffer.readline()
     finally:

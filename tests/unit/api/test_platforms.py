@@ -8,7 +8,7 @@ import pytest
 
 from tare.api.shapes import platforms
 from tare.api.shapes.host import architecture
-from tare.errors import Invalid, NotFound, Unsupported
+from tare.errors import Invalid, NotFound
 from tare.model.image import Image, ImageConfig
 
 IMAGE = Image("sha256:1", "sha256:2", "", "arm64", "linux", ImageConfig(), ())
@@ -51,8 +51,7 @@ def test_an_image_is_for_what_it_says() -> None:
 def test_this_host() -> None:
     other = "s390x" if architecture() != "s390x" else "amd64"
     platforms.check_host(architecture())
-    platforms.check_load(["", f"linux/{architecture()}"])
+    assert platforms.to_load("linux") == ("linux", architecture(), "")
+    assert platforms.to_load("linux/arm/v7") == ("linux", "arm", "v7")
     with pytest.raises(Invalid, match="this host is linux"):
         platforms.check_host(other)
-    with pytest.raises(Unsupported):
-        platforms.check_load([other])

@@ -177,6 +177,23 @@ def test_no_image_for_this_machine_says_for_which(data: DataRoot) -> None:
     refused(data, pack(files), f"no image for linux/{MACHINE}, but for linux/mips/r2, linux/sparc", Unsupported)
 
 
+def test_a_platform_asked_for_is_taken_or_nothing(data: DataRoot) -> None:
+    foreign = config(ONE, TWO, architecture="mips", variant="r2")
+
+    def load(files: dict[str, bytes], *platform: str) -> list[str]:
+        (data.root / "archive").write_bytes(pack(files))
+        with open(data.root / "archive", "rb") as file:
+            return data.store.load(file, data.lines.append, platform)  # type: ignore[arg-type]
+
+    docker = docker_archive((["ours:1"], CONFIG, [ONE, TWO]), (["theirs:1"], foreign, [ONE, TWO]))
+    assert load(docker, "linux", "mips", "") == load(docker, "linux", "mips", "r2") == ["theirs:1"]
+    assert load(platforms((MACHINE, "", CONFIG), ("mips", "r2", foreign)), "linux", "mips", "") == ["multi:3"]
+    assert [image.id for image in data.store.images()] == [sha(foreign)]
+    for files in (docker, oci_archive(CONFIG, [("", ONE), ("", TWO)]), platforms((MACHINE, "", CONFIG))):
+        with pytest.raises(Unsupported, match=f"no image for linux/sparc, but for linux/({MACHINE}|mips)"):
+            load(files, "linux", "sparc", "")
+
+
 def test_an_artifact_is_no_image(data: DataRoot) -> None:
     entry = json.loads(OCI["index.json"])["manifests"][0]
     manifest = json.loads(OCI[f"blobs/sha256/{entry['digest'][7:]}"])

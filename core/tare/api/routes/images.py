@@ -80,12 +80,13 @@ async def prune(call: Call) -> Answer:
 
 
 async def load(call: Call) -> Stream:
-    platforms.check_load(call.every("platform"))
+    text = call.text("platform")
+    wanted = platforms.to_load(text) if text else None
     archive = await call.spool()
-    return Stream(_loading(call, archive), "application/json")
+    return Stream(_loading(call, archive, wanted), "application/json")
 
 
-async def _loading(call: Call, archive: BinaryIO) -> AsyncIterator[bytes]:
+async def _loading(call: Call, archive: BinaryIO, wanted: platforms.Platform | None) -> AsyncIterator[bytes]:
     lines: asyncio.Queue[str | None] = asyncio.Queue()
     loop = asyncio.get_running_loop()
 
@@ -94,7 +95,7 @@ async def _loading(call: Call, archive: BinaryIO) -> AsyncIterator[bytes]:
 
     async def work() -> None:
         try:
-            await call.engine.load(archive, progress)
+            await call.engine.load(archive, progress, wanted)
         finally:
             loop.call_soon_threadsafe(lines.put_nowait, None)
             archive.close()

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable
 
 from tare.api.shapes.host import architecture
-from tare.errors import Invalid, NotFound, Unsupported
+from tare.errors import Invalid, NotFound
 from tare.model.image import Image
 
 SYSTEMS = frozenset(("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "illumos", "aix", "plan9"))
@@ -21,13 +21,16 @@ SPELLINGS = {
     "i686": "386",
 }
 DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
+Platform = tuple[str, str, str]
+"""System, architecture and variant; the last two may be empty."""
+
 HINT = "write it as linux/amd64"
 
 _PART = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-def parse(text: str) -> tuple[str, str, str]:
-    """(system, architecture, variant); the last two may be empty. Raises Invalid."""
+def parse(text: str) -> Platform:
+    """Raises Invalid."""
     if text.startswith("{"):
         return _object(text)
     parts = text.split("/")
@@ -40,7 +43,7 @@ def parse(text: str) -> tuple[str, str, str]:
     return first, SPELLINGS.get(machine, machine), variant
 
 
-def _object(text: str) -> tuple[str, str, str]:
+def _object(text: str) -> Platform:
     try:
         found = json.loads(text)
         system, machine, variant = (found.get(name, "") for name in ("os", "architecture", "variant"))
@@ -51,7 +54,7 @@ def _object(text: str) -> tuple[str, str, str]:
     return system or "linux", SPELLINGS.get(machine, machine), variant
 
 
-def shown(platform: tuple[str, str, str]) -> str:
+def shown(platform: Platform) -> str:
     return "/".join(part for part in platform if part)
 
 
@@ -75,19 +78,14 @@ def check_image(image: Image, texts: Iterable[str], name: str) -> None:
         )
 
 
-def check_load(texts: Iterable[str]) -> None:
-    """Raise Unsupported for other platforms than this host's: of several in an archive that is the one which is taken."""
-    here = architecture()
-    for system, machine, _variant in (parse(text) for text in texts if text):
-        if system != "linux" or machine not in ("", here):
-            raise Unsupported(
-                f"loading {shown((system, machine, ''))} out of an archive is not supported yet",
-                subject="platform",
-                hint=f"without --platform an archive's linux/{here} is taken, or what it holds alone",
-            )
+def to_load(text: str) -> Platform:
+    """The platform whose images an archive is to be searched for; the architecture is this host's where none is named. Raises
+    Invalid."""
+    system, machine, variant = parse(text)
+    return system, machine or architecture(), variant
 
 
-def _fits(image: Image, platform: tuple[str, str, str]) -> bool:
+def _fits(image: Image, platform: Platform) -> bool:
     system, machine, variant = platform
     default = DEFAULT_VARIANTS.get(image.architecture, "")
     same = not variant or image.architecture == "amd64" or variant == (image.variant or default)
