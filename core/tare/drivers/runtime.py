@@ -69,7 +69,9 @@ class RuntimeDriver(Protocol):
         """Turn a bundle into a Launch. Unsupported for a field of the spec that it cannot honour (RT-55)."""
 
     def plan_exec(self, process: Mapping[str, Any], bundle: Bundle, target: ProcessRef) -> Launch:
-        """A further process (OCI ``process`` object) in a running container; ``bundle`` is the container's (RT-47, RT-48)."""
+        """A further process (OCI ``process`` object) in a running container (RT-47, RT-48). ``bundle`` is the container's as it
+        was started; it holds of the specification ``process``, ``linux.cgroupsPath`` and ``linux.seccomp`` for certain, and
+        neither mounts nor files."""
 
     def processes(self, target: ProcessRef) -> Sequence[int]:
         """Host pids of all processes in the container."""

@@ -101,7 +101,8 @@ class Containers:
     @hookspec
     def tare_before_container_start(self, id: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any] | None:
         """Fires with the finished OCI runtime spec, before the runtime plans. May change: top-level members of the spec,
-        which replace what was there. A raise vetoes; the container stays as it was."""
+        which replace what was there; process and linux are plain data, and later execs are made from them as well. A raise
+        vetoes; the container stays as it was."""
 
     @hookspec
     def tare_after_container_start(self, id: str, name: str, pid: int) -> None:
