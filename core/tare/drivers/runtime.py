@@ -91,7 +91,8 @@ class SupportsTemplate(Protocol):
     """The driver's children run in clones of a template which should be warm before the first start."""
 
     def entries(self) -> Sequence[str]:
-        """Dotted names ``module:function`` of every child entry that its Launches use."""
+        """Dotted names ``module:function`` of every child entry that its Launches use. A module that is not imported within
+        half a minute is given up, and the starts that need it fail."""
 
 
 @runtime_checkable
