@@ -134,6 +134,22 @@ def test_st71_reconcile_takes_what_is_not_valid_and_nothing_else(bench: Bench) -
         assert os.listdir(path) == ["again"]
 
 
+def test_st71_what_cannot_be_deleted_is_told_and_stops_nothing_else(bench: Bench) -> None:
+    bench.driver.apply("a", None, layer(file("a")))
+    stuck = bench.root / "trash" / "a-stuck"
+    stuck.mkdir()
+    (bench.root / "trash" / "z").mkdir()
+    mounts.mount("tmpfs", str(stuck), "tmpfs", 0, "size=1m")
+    try:
+        told = bench.driver.reconcile([])
+        assert [line for line in told if "a-stuck" in line and "busy" in line] and "removed layer a" in told
+        assert os.listdir(bench.root / "trash") == ["a-stuck"]
+    finally:
+        mounts.unmount(str(stuck))
+    bench.driver.reconcile([])
+    assert os.listdir(bench.root / "trash") == []
+
+
 def test_st73_a_damaged_layer_stops_no_other(bench: Bench) -> None:
     bench.driver.apply("a", None, layer(file("a")))
     bench.driver.apply("b", None, layer(file("b")))

@@ -239,7 +239,8 @@ class Shelf:
         ``discard``."""
         wanted = set(valid)
         report = []
-        if os.path.isdir(f"{self.root}/{STAGING}"):
+        if os.path.isdir(f"{self.root}/{LAYERS}"):
+            self.make()
             with self._held(fcntl.LOCK_EX):
                 wanted.update(parent for parent, child in self._parents() if child.startswith("unfinished "))
                 everything = self.everything()
@@ -255,7 +256,10 @@ class Shelf:
                         report.append(f"removed {kind[:-1]} {id}")
                 report += [f"removed unfinished {name}" for name, _ in self._abandon()]
         for name in self._names(TRASH):
-            self.delete(f"{self.root}/{TRASH}/{name}")
+            try:
+                self.delete(f"{self.root}/{TRASH}/{name}")
+            except OSError as error:
+                report.append(f"cannot delete {self.root}/{TRASH}/{name}: {(error.strerror or str(error)).lower()}")
         return report
 
     def sweep(self) -> None:

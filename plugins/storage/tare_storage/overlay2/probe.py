@@ -10,6 +10,8 @@ from tare.linux.filesystems import filesystem_type, try_mount
 from tare.model.probe import Probe
 from tare_storage.overlay2.lowers import OPAQUE
 
+PREFIX = "probe-"
+
 
 def probe(root: str) -> Probe:
     """Makes a small overlay below ``root`` that is attached nowhere, and takes everything away again."""
@@ -24,7 +26,10 @@ def _try(root: str) -> Probe:
     backing = filesystem_type(root)
     if backing == "overlay":
         return Probe("skip", f"{root} lies on an overlay, which cannot be the upper directory of another")
-    directory = tempfile.mkdtemp(prefix="probe-", dir=root)
+    for name in os.listdir(root):
+        if name.startswith(PREFIX):  # of one that was killed
+            shutil.rmtree(f"{root}/{name}", ignore_errors=True)
+    directory = tempfile.mkdtemp(prefix=PREFIX, dir=root)
     try:
         for name in ("lower", "upper", "work"):
             os.mkdir(f"{directory}/{name}")
