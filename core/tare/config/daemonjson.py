@@ -69,6 +69,8 @@ def _convert(path: Path, document: Mapping[str, Any], imported: Imported) -> Non
             imported.warnings.append(f"{path}: {name} is an old name for {target}")
         value = [value] if name == "host-gateway-ip" else value
         why = key.refused or key.ignored
+        if target == "runtime.default" and value == "runc":
+            why = "tare's own runtime, ns, is the default"
         try:
             if not why:
                 values.check(key, value)

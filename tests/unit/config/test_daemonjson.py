@@ -49,6 +49,12 @@ def test_a_file_from_a_blog(file: Path) -> None:
     ]
 
 
+def test_the_runtime_of_docker_is_that_of_tare(file: Path) -> None:
+    settings, text, warnings = taken_over(file, '{"default-runtime": "runc"}')
+    assert settings.runtime.default == "ns" and '# default-runtime = "runc"' in text
+    assert warnings == ["default-runtime is left out: tare's own runtime, ns, is the default"]
+
+
 def test_a_comma_too_many(file: Path) -> None:
     settings, _, warnings = taken_over(file, '{\n"dns": ["1.1.1.1",],\n"log-level": "warn", // loud\n}')
     assert settings.dns.servers == ("1.1.1.1",)
