@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import threading
@@ -12,7 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import BIN, Daemon, wait_for
+from tare.linux import devices
+
+from .conftest import BIN, Daemon, new_daemon, wait_for
 
 NONE = ("--network", "none")
 
@@ -170,3 +174,81 @@ def test_kill_at_any_moment(daemon: Daemon) -> None:
             assert daemon.tare("start", "-a", name).returncode == 0
     engines = subprocess.run(["pgrep", "-f", str(daemon.directory)], capture_output=True, text=True, check=False).stdout.split()
     assert len(engines) < 12
+
+
+def truth(daemon: Daemon) -> None:
+    """What the daemon says is what there is: processes, snapshots, directories, links, published ports."""
+    ids = daemon.tare("ps", "-aq", "--no-trunc").stdout.split()
+    listed = json.loads(daemon.tare("inspect", *ids).stdout) if ids else []
+    running = {one["Id"]: one for one in listed if one["State"]["Running"]}
+    assert all(one["State"]["Status"] in ("created", "running", "exited") for one in listed)
+    assert all(Path(f"/proc/{one['State']['Pid']}").exists() for one in running.values())
+    places = ("containers", "storage/overlay2/snapshots")
+    wait_for(lambda: all({p.name for p in (daemon.data_root / place).iterdir()} == set(ids) for place in places), "strays to go")
+    wait_for(lambda: {p.name for p in (daemon.exec_root / "processes").iterdir()} == set(running), "processes to be known")
+    instance = hashlib.sha256(str(daemon.data_root).encode()).hexdigest()[:8]
+    mine = f"tv{instance}"
+    wait_for(lambda: sum(name.startswith(mine) for name in devices.devices()) == len(running), "links to go")
+    addresses = [one["NetworkSettings"]["Networks"]["bridge"]["IPAddress"] for one in running.values()]
+    assert len(set(addresses)) == len(running)
+    nft = ["nft", "list", "table", "inet", f"tare_{instance}"]
+    rules = subprocess.run(nft, capture_output=True, text=True, check=False).stdout
+    for one, address in zip(running.values(), addresses, strict=True):
+        port = one["NetworkSettings"]["Ports"]["80/tcp"][0]["HostPort"]
+        assert f"tcp . {port} : {address} . 80" in rules
+    assert rules.count(" . 80") == len(running)
+
+
+def test_two_daemons_killed_at_any_moment(suite_directory: Path, busybox_tar: Path) -> None:
+    """Two daemons serve one host, and in turn one of them is killed while clients create, start and remove with both: what
+    was acknowledged holds, what is said is true, and the other has not noticed."""
+    pair = [new_daemon(suite_directory, f"pair-{number}") for number in range(2)]
+    try:
+        for daemon in pair:
+            daemon.start()
+            daemon.tare("import", str(busybox_tar), "busybox")
+        for round in range(8):
+            running: dict[int, set[str]] = {0: set(), 1: set()}
+            gone: dict[int, set[str]] = {0: set(), 1: set()}
+            stop = threading.Event()
+
+            def work(
+                which: int, number: int, round: int = round, running: dict[int, set[str]] = running,
+                gone: dict[int, set[str]] = gone, stop: threading.Event = stop,
+            ) -> None:  # fmt: skip
+                daemon = pair[which]
+                count = 0
+                while not stop.is_set():
+                    name = f"c{round}-{number}-{count}"
+                    done = daemon.tare("run", "-d", "--name", name, "-p", "0.0.0.0::80", "busybox", "sleep", "1000", check=False)
+                    if done.returncode == 0:
+                        running[which].add(name)
+                        if count % 2:
+                            running[which].discard(name)
+                            if daemon.tare("rm", "-f", name, check=False).returncode == 0:
+                                gone[which].add(name)
+                    count += 1
+
+            threads = [threading.Thread(target=work, args=(which, number)) for which in range(2) for number in range(2)]
+            for thread in threads:
+                thread.start()
+            victim = round % 2
+            goal = random.randrange(1, 5)
+            wait_for(lambda r=running, v=victim, g=goal: len(r[v]) >= g, "some containers", 60)  # type: ignore[misc]
+            pair[victim].kill(signal.SIGKILL)
+            stop.set()
+            for thread in threads:
+                thread.join()
+            pair[victim].start()
+            for which, daemon in enumerate(pair):
+                names = set(daemon.tare("ps", "--format", "{{.Names}}").stdout.split())
+                assert running[which] <= names
+                assert not gone[which] & set(daemon.tare("ps", "-a", "--format", "{{.Names}}").stdout.split())
+                truth(daemon)
+                every = daemon.tare("ps", "-aq").stdout.split()
+                if every:
+                    daemon.tare("rm", "-f", *every)
+    finally:
+        for daemon in pair:
+            daemon.stop()
+            shutil.rmtree(daemon.directory, ignore_errors=True)
