@@ -16,7 +16,7 @@ _tare() {
   case "$verb" in
     "") words="attach config container create events exec history image images import info inspect kill load logs network pause plugin port ps rename restart rm rmi run save start stop system tag top unpause version wait"; flags="--host --debug --version -H -D -v" ;;
     container) words="attach create exec inspect kill list logs ls pause port prune ps remove rename restart rm run start stop top unpause wait" ;;
-    image) words="history import inspect list load ls prune remove rm save tag" ;;
+    image) words="history import inspect list load ls prune remove rm rmi save tag" ;;
     network) words="inspect list ls prune" ;;
     plugin) words="inspect list ls" ;;
     config) words="import show" ;;
@@ -59,6 +59,7 @@ _tare() {
     "image prune") flags="--all --filter --force -a -f"; names="" ;;
     "image remove") flags="--force --no-prune --platform -f"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "image rm") flags="--force --no-prune --platform -f"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
+    "image rmi") flags="--force --no-prune --platform -f"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "image save") flags="--output --platform -o"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "image tag") flags=""; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;
     "images") flags="--all --digests --filter --format --no-trunc --quiet -a -f -q"; names="env TARE_NO_AUTOSTART=1 tare images --filter dangling=false --format '{{.Repository}}:{{.Tag}}'" ;;

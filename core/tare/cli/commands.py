@@ -52,7 +52,7 @@ class Group(click.Group):
         self.members = members
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        names = [name for name in self.members if name not in registry.ALIASES and not (self.path and name == "ps")]
+        names = [name for name in self.members if name not in registry.ALIASES and not (self.path and name in ("ps", "rmi"))]
         return sorted(names + ([] if self.path else list(registry.GROUPS)))
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -40,7 +40,7 @@ GROUPS: dict[str, dict[str, str]] = {
     },
     "image": {
         "history": "history", "import": "import_archive", "inspect": "image_inspect", "load": "load", "ls": "images",
-        "list": "images", "prune": "image_prune", "rm": "rmi", "remove": "rmi", "save": "save", "tag": "tag",
+        "list": "images", "prune": "image_prune", "rm": "rmi", "remove": "rmi", "rmi": "rmi", "save": "save", "tag": "tag",
     },
     "network": {"ls": "network_ls", "list": "network_ls", "inspect": "network_inspect", "prune": "network_prune"},
     "plugin": {"ls": "plugin_ls", "list": "plugin_ls", "inspect": "plugin_inspect"},
@@ -58,7 +58,7 @@ GROUP_SUMMARIES = {
 }
 
 ALIASES = frozenset(("list", "remove"))
-"""Second names that help does not list; so is ``container ps``."""
+"""Second names that help does not list; so are ``container ps`` and ``image rmi``."""
 
 LOAD = "bring an image in with `tare load -i FILE` or `tare import FILE NAME`"
 NOT_YET: dict[str, str] = {

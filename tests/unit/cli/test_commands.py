@@ -66,6 +66,8 @@ def test_help_of_a_noun() -> None:
     done = tare("container")
     assert done.returncode == 0
     assert "\n  ls " in done.stdout and "\n  list " not in done.stdout
+    assert registry.locate(["image", "rmi", "x"]) == ("rmi", "image rmi", ["x"])
+    assert "\n  rmi " not in tare("image").stdout
 
 
 @pytest.mark.parametrize(
