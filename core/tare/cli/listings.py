@@ -82,9 +82,9 @@ def show(call: Call, noun: str, asked: Query) -> int:
         for chunk in response.chunks():
             render.raw(1, chunk)
         return 0
-    from tare.client import quickjson
+    from tare.client.client import parsed
 
-    value = quickjson.loads(response.read())
+    value = parsed(response.read())
     render.out(rendered(noun, value if isinstance(value, list) else [value], dict(asked)))
     return 0
 

@@ -122,10 +122,14 @@ class Call:
         return connection
 
     def answer(self) -> Response:
-        """The answer, waited for once, with its body unread. Raises TareError for every status of 400 and more."""
+        """The answer, waited for once, with its body unread. Raises TareError for every status of 400 and more, and
+        where it leads elsewhere."""
         if self._response is not None:
             return self._response
         response = self.connection.receive()
+        if 300 <= response.status < 400 and response.status != 304:
+            where = self.client.address.text
+            raise Internal(f"what answers at {where} (status {response.status}) does not speak Docker's API", subject=where)
         if response.status < 400:
             self._response = response
             return response
@@ -150,7 +154,7 @@ class Call:
     def value(self) -> Any:
         """The body's JSON value, None for an empty body."""
         data = self.body()
-        return _json(data) if data.strip() else None
+        return parsed(data) if data.strip() else None
 
     def values(self) -> Iterator[Any]:
         """One JSON value a line, as they arrive."""
@@ -166,7 +170,7 @@ def values(response: Response) -> Iterator[Any]:
     """One JSON value a line of a body, as they arrive."""
     for line in lines(response.chunks()):
         if line.strip():
-            yield _json(line)
+            yield parsed(line)
 
 
 def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
@@ -179,10 +183,11 @@ def lines(chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield rest
 
 
-def _json(data: bytes) -> Any:
+def parsed(data: bytes) -> Any:
+    """The JSON of an answer. Raises Internal where it is none."""
     try:
         return quickjson.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise Internal(f"the daemon's answer is not JSON: {data[:60].decode('utf-8', 'replace')!r}") from None
 
 
@@ -208,7 +213,7 @@ def _error(status: int, media: str, data: bytes) -> TareError:
             fields = quickjson.loads(data)
             message, hint = str(fields.get("text") or fields.get("message", "")), str(fields.get("hint", ""))
             code = int(fields.get("exitCode", code))
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             message = ""
     message = message or data.decode("utf-8", "replace").strip() or f"the daemon answered with status {status}"
     return _ERRORS.get(status, Internal)(message, hint=hint, exit_code=code)

@@ -182,6 +182,16 @@ def test_an_answer_that_is_no_json(peer: Peer) -> None:
         peer([answer(b"surprise")]).ask("GET", "/a")
 
 
+def test_an_answer_that_is_too_deep(peer: Peer) -> None:
+    with pytest.raises(Internal, match="is not JSON"):
+        peer([answer(b"[" * 100_000)]).ask("GET", "/a")
+
+
+def test_an_answer_that_leads_elsewhere(peer: Peer) -> None:
+    with pytest.raises(Internal, match=r"status 301\) does not speak Docker's API"):
+        peer([answer(b"", "301 Moved Permanently")]).ask("GET", "/a")
+
+
 def test_what_does_not_speak_http(peer: Peer) -> None:
     with pytest.raises(TareError, match=r"does not speak HTTP: 'SSH-2\.0-x'"):
         peer([b"SSH-2.0-x\r\n\r\n"]).begin("GET", "/a").body()
