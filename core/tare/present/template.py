@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tare.errors import Invalid
 from tare.present.go_values import NIL, Anything, Number, Struct, show, truth
-from tare.present.template_functions import FUNCTIONS, Complaint, Function, fits
+from tare.present.template_functions import FUNCTIONS, LONGEST, TOO_LONG, Complaint, Function, fits
 from tare.present.template_syntax import Node, parse
 from tare.present.template_tokens import SyntaxFault, quoted
 
@@ -18,6 +18,9 @@ _DEPTH = 50
 
 _STEPS = 1_000_000
 """Nodes that one rendering may walk: the daemon renders too, and ``range 1000000000`` must not stop it."""
+
+_OUTPUT = 16 << 20
+"""Characters that one rendering may give."""
 
 
 class Template:
@@ -119,6 +122,7 @@ class _Run:
         self._strict = strict
         self._steps = 0
         self._name = ""
+        self._left = _OUTPUT
 
     def describe(self, fault: _Fault) -> str:
         before = self._text[: fault.node.position]
@@ -128,6 +132,12 @@ class _Run:
 
     # structure
 
+    def write(self, node: Node, text: str) -> None:
+        self._left -= len(text)
+        if self._left < 0:
+            raise _Fault(node, f"more than {_OUTPUT} characters of output")
+        self.out.append(text)
+
     def walk(self, nodes: Iterable[Node], dot: Any, variables: list[tuple[str, Any]], depth: int) -> None:
         for node in nodes:
             self._steps += 1
@@ -135,12 +145,12 @@ class _Run:
                 raise _Fault(node, f"more than {_STEPS} steps")
             kind = node.kind
             if kind == "text":
-                self.out.append(node.text)
+                self.write(node, node.text)
             elif kind == "action":
                 pipe = node.children[0]
                 value = self.pipeline(pipe, dot, variables)
                 if not pipe.declared:
-                    self.out.append("<no value>" if value is None else show(value))
+                    self.write(node, "<no value>" if value is None else show(value))
             elif kind in ("if", "with"):
                 inner = list(variables)
                 value = self.pipeline(node.children[0], dot, inner)
@@ -337,6 +347,9 @@ class _Run:
                     complaint = f"expected {kind}; found {nodes[place]}"
                 raise _Fault(nodes[place], complaint)
         try:
-            return function.call(*given)
+            result = function.call(*given)
+            if isinstance(result, str) and len(result) > LONGEST:
+                raise Complaint(TOO_LONG)
         except Complaint as complaint:
             raise _Fault(command, f"error calling {name}: {complaint}") from None
+        return result

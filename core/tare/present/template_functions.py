@@ -22,6 +22,11 @@ class Function:
         self.rest = rest
 
 
+LONGEST = 1 << 20
+"""Characters that a function may give: templates are rendered inside the daemon too, and its memory is everybody's."""
+TOO_LONG = f"the result is longer than {LONGEST} characters"
+
+
 class Complaint(Exception):
     """What a function says of its arguments; becomes ``error calling NAME: …``."""
 
@@ -141,7 +146,15 @@ def _title(text: str) -> str:
 
 
 def _pad(text: str, before: int, after: int) -> str:
+    if max(before, 0) + max(after, 0) > LONGEST:
+        raise Complaint(TOO_LONG)
     return text and " " * before + text + " " * after
+
+
+def _join(items: list[str], separator: str) -> str:
+    if len(items) * len(separator) > LONGEST:
+        raise Complaint(TOO_LONG)
+    return separator.join(items)
 
 
 def _truncate(text: str, length: int) -> str:
@@ -187,7 +200,7 @@ FUNCTIONS: Mapping[str, Function] = {
     "ge": Function(lambda left, right: not _less(left, right), "any", "any"),
     "json": Function(json, "any"),
     "split": Function(_split, "string", "string"),
-    "join": Function(lambda items, separator: separator.join(items), "strings", "string"),
+    "join": Function(_join, "strings", "string"),
     "title": Function(_title, "string"),
     "lower": Function(lambda text: text.lower(), "string"),
     "upper": Function(lambda text: text.upper(), "string"),

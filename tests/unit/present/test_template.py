@@ -102,6 +102,16 @@ def test_hostile_templates_end():
         template.render("{{range 100000}}{{range 100000}}x{{end}}{{end}}", VALUE)
     with pytest.raises(Invalid, match="depth"):
         template.render("{{define `x`}}{{template `x` .}}{{end}}{{template `x` .}}", VALUE)
+    for text in (
+        '{{pad "x" 999999999 0}}',
+        '{{pad "x" 0 999999999}}',
+        "{{join (split `" + "a" * 9999 + "` ``) `" + "b" * 9999 + "`}}",
+        '{{$x := "x"}}' + "{{$x = printf `%s%s` $x $x}}" * 40,
+    ):
+        with pytest.raises(Invalid, match="longer than"):
+            template.render(text, VALUE)
+    with pytest.raises(Invalid, match="of output"):
+        template.render("{{range 9999}}" + "x" * 9999 + "{{end}}", VALUE)
     assert len(template.render("{{printf `%999999999d` 1}}", VALUE)) < 100
 
 
