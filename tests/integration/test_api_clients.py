@@ -21,7 +21,7 @@ import docker.errors
 import docker.types
 import pytest
 
-from tests.integration.conftest import DOCKERS, Daemon, Raw, wait_for
+from tests.integration.conftest import BIN, DOCKERS, Daemon, Raw, wait_for
 
 
 @pytest.fixture
@@ -350,6 +350,14 @@ def test_maps_are_sorted_by_name_as_go_writes_them(raw: Raw) -> None:
 def test_a_container_cannot_be_given_the_name_that_it_has(raw: Raw, sleeper: Any) -> None:
     status, _, answer = raw.ask("POST", f"/containers/{sleeper.id}/rename?name={sleeper.name}")
     assert status == 400 and b"the same name as its current name" in answer
+
+
+@pytest.mark.parametrize("binary", [*DOCKERS, "tare"])
+def test_details_of_a_log_have_their_place(engine: Daemon, sleeper: Any, binary: str) -> None:
+    command = [binary if "/" in binary else str(BIN / binary), "logs"]
+    assert engine.run([*command, "--details", sleeper.id], check=True, input=None, timeout=60).stdout == " ready\n"
+    stamped = engine.run([*command, "--details", "-t", sleeper.id], check=True, input=None, timeout=60).stdout
+    assert stamped.endswith("Z  ready\n")
 
 
 def test_ps_s_complaint_is_one_line(raw: Raw, sleeper: Any) -> None:
