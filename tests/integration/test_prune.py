@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -30,6 +31,24 @@ def test_the_docker_command_line_prunes(engine: Daemon, ended: str, binary: str,
 def test_an_unknown_filter_is_refused(raw: Raw, noun: str) -> None:
     status, _, body = raw.ask("POST", f"/{noun}/prune?filters=" + quote('{"words":["x"]}'))
     assert status == 400 and b"invalid filter 'words'" in body
+
+
+@pytest.mark.parametrize("values", [["words"], ["true", "false"], [""], ["t"]])
+def test_an_unclear_dangling_takes_no_image_away(raw: Raw, values: list[str]) -> None:
+    before = raw.json("GET", "/images/json")
+    status, _, body = raw.ask("POST", "/images/prune?filters=" + quote(json.dumps({"dangling": values})))
+    assert status == 400 and b"invalid filter 'dangling=" in body
+    assert raw.json("GET", "/images/json") == before
+
+
+def test_a_prune_is_an_event(raw: Raw, ended: str) -> None:
+    since = time.time()
+    raw.ask("POST", "/containers/" + until("1ms"))
+    raw.ask("POST", "/images/" + until("1ms"))
+    filters = quote(json.dumps({"event": ["prune"]}))
+    lines = raw.ask("GET", f"/events?since={since}&until={time.time()}&filters={filters}")[2].splitlines()
+    assert [json.loads(line)["Type"] for line in lines] == ["container", "image"]
+    assert all(json.loads(line)["Actor"]["Attributes"]["reclaimed"].isdigit() for line in lines)
 
 
 def until(text: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from tare.engine import info, pictures, remove
+from tare.engine.persist import publish
 from tare.engine.values import Pruned
 from tare.errors import Invalid, TareError
 from tare.model.times import SECOND, instant, seconds_exactly
@@ -30,6 +31,7 @@ async def containers(engine: Engine, filters: Mapping[str, Sequence[str]]) -> Pr
             continue
         ids.append(container.id)
         reclaimed += size
+    publish(engine, "container", "prune", "", {"reclaimed": str(reclaimed)})
     return Pruned(tuple(ids), reclaimed)
 
 
@@ -38,7 +40,7 @@ async def images(engine: Engine, filters: Mapping[str, Sequence[str]]) -> tuple[
     bytes of the layers that no image has any more."""
     allowed(filters, {"until", "label", "label!", "dangling"})
     limit = until(filters)
-    dangling = all(value.lower() in ("1", "true") for value in filters.get("dangling", ()))
+    dangling = _dangling(filters.get("dangling", ()))
     done: list[tuple[str, str]] = []
     before = _layers(engine)
     for image in engine.images():
@@ -51,11 +53,21 @@ async def images(engine: Engine, filters: Mapping[str, Sequence[str]]) -> tuple[
         except TareError:
             continue
     left = _layers(engine)
-    return done, sum(size for chain_id, size in before.items() if chain_id not in left)
+    reclaimed = sum(size for chain_id, size in before.items() if chain_id not in left)
+    publish(engine, "image", "prune", "", {"reclaimed": str(reclaimed)})
+    return done, reclaimed
 
 
 def _layers(engine: Engine) -> dict[str, int]:
     return {layer.chain_id: layer.unpacked for image in engine.images() for layer in image.layers}
+
+
+def _dangling(values: Sequence[str]) -> bool:
+    """Whether only images without a name go. Raises Invalid: what is no clear no must not take every image away."""
+    meant = {{"1": True, "true": True, "0": False, "false": False}.get(value.lower()) for value in values} or {True}
+    if len(meant) > 1 or None in meant:
+        raise Invalid(f"invalid filter 'dangling={','.join(values)}'", subject="dangling", hint="true or false")
+    return True in meant
 
 
 def allowed(filters: Mapping[str, Sequence[str]], names: set[str]) -> None:
