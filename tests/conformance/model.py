@@ -55,10 +55,11 @@ def put(tree: Tree, path: str, node: Node) -> None:
 
 
 class Layers:
-    """Random layers, one on the other; ``tree`` is what they show together."""
+    """Random layers, one on the other; ``tree`` is what they show together. ``links``: with hard links in them."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, links: bool = True) -> None:
         self.dice = random.Random(seed)
+        self.links = links
         self.tree: Tree = {}
 
     def path(self) -> str:
@@ -101,7 +102,7 @@ class Layers:
             and not name.startswith(path)
         ]  # fmt: skip
         if kind == "hard":
-            if targets:
+            if targets and self.links:
                 target = dice.choice(targets)
                 put(tree, path, tree[target])
                 return hard(path, target)
