@@ -185,6 +185,31 @@ def test_members_that_are_links_out_or_devices_are_not_read(data: DataRoot) -> N
             data.load(out.getvalue())
 
 
+def test_layers_that_are_links_to_each_other_as_docker_save_once_wrote(data: DataRoot) -> None:
+    """The same layer twice in one image, packed once: by a symbolic link, by a hard link, and under one name."""
+    document = config(ONE, ONE, ONE, ONE)
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as archive:
+        listed = [{"Config": "c.json", "RepoTags": ["app:1"], "Layers": [f"{name}/layer.tar" for name in "abca"]}]
+        for name, content in (("a/layer.tar", ONE), ("c.json", document), ("manifest.json", json.dumps(listed).encode())):
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, io.BytesIO(content))
+        for name, kind, target in (("b", tarfile.SYMTYPE, "../a/layer.tar"), ("c", tarfile.LNKTYPE, "a/layer.tar")):
+            info = tarfile.TarInfo(f"{name}/layer.tar")
+            info.type, info.linkname = kind, target
+            archive.addfile(info)
+    assert data.load(out.getvalue()) == ["app:1"]
+    image = data.store.image("app:1")
+    assert [layer.diff_id for layer in image.layers] == [sha(ONE)] * 4
+    assert len({layer.chain_id for layer in image.layers}) == 4
+    assert len(data.blobs()) == 3
+    again = io.BytesIO()
+    data.store.save(["app:1"], again)
+    data.store.remove("app:1")
+    assert data.load(again.getvalue()) == ["app:1"] and data.store.image("app:1") == image
+
+
 @pytest.mark.parametrize("which", ["layer", "config", "manifest"])
 def test_an_oci_digest_that_does_not_match_is_refused(data: DataRoot, which: str) -> None:
     files = oci_archive(CONFIG, [("", ONE), ("", TWO)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -134,27 +133,54 @@ def images(every: list[Image], filters: Filters, engine: Engine) -> list[Image]:
         edge = instant(text, "until") / 1e9
         chosen = [image for image in chosen if seconds_exactly(image.created) < edge]
     if filters.get("reference"):
-        patterns = filters["reference"]
+        patterns = [pattern(text) for text in filters["reference"]]
         shown = []
         for image in chosen:
-            tags = tuple(tag for tag in image.tags if any(matches_reference(tag, pattern) for pattern in patterns))
+            tags = tuple(tag for tag in image.tags if any(matches_reference(tag, wanted) for wanted in patterns))
             if tags:
                 shown.append(replace(image, tags=tags))
         chosen = shown
     return chosen
 
 
-def matches_reference(tag: str, pattern: str) -> bool:
-    """``busybox``, ``busy*``, ``*:latest``, ``registry/x:1``: against the whole reference and against its name alone."""
+def matches_reference(tag: str, wanted: re.Pattern[str]) -> bool:
+    """Against the whole reference and against its name alone: ``busybox``, ``busy*``, ``*:latest``, ``registry/x:1``."""
     name, colon, version = tag.rpartition(":")
     if not colon or "/" in version:
         name = tag
-    return _glob(tag, pattern) or _glob(name, pattern)
+    return bool(wanted.fullmatch(tag) or wanted.fullmatch(name))
 
 
-def _glob(text: str, pattern: str) -> bool:
-    parts, wanted = text.split("/"), pattern.split("/")
-    return len(parts) == len(wanted) and all(map(fnmatch.fnmatchcase, parts, wanted))
+_PIECE = re.compile(r"\*|\?|\\(.)|\[(\^?)((?:(?:\\.|[^\\\]-])(?:-(?:\\.|[^\\\]-]))?)+)\]|([^\\\[])", re.DOTALL)
+_MEMBER = re.compile(r"\\(.)|[^-]", re.DOTALL)
+
+
+def pattern(text: str) -> re.Pattern[str]:
+    """A pattern of Go's path.Match: ``*`` and ``?`` stop at a slash, ``[a-z]``, ``[^a]``, and ``\\`` before what is meant as it
+    stands. Raises Invalid."""
+    chunks, at = [""], 0
+    while at < len(text):
+        piece = _PIECE.match(text, at)
+        if piece is None:
+            raise Invalid(f"syntax error in pattern: {text[:200]}", subject=text, hint="as in 'name*' or 'name:[0-9]'")
+        escaped, negated, members, plain = piece.groups()
+        if members:
+            listed = _MEMBER.sub(lambda member: re.escape(member[1] or member[0]), members)
+            chunks[-1] += f"[{negated}{'/' if negated else ''}{listed}]"
+        elif escaped or plain:
+            chunks[-1] += re.escape(escaped or plain)
+        elif piece[0] == "?":
+            chunks[-1] += "[^/]"
+        else:
+            chunks.append("")
+        at = piece.end()
+    first, *between = chunks
+    # What stands between two stars is taken where it is found first, without looking back: no pattern takes long.
+    stars = "".join(f"(?>[^/]*?{chunk})" for chunk in between[:-1])
+    try:
+        return re.compile(f"{first}{stars}[^/]*{between[-1]}" if between else first)
+    except re.error:
+        raise Invalid(f"syntax error in pattern: {text[:200]}", subject=text, hint="the range begins behind its end") from None
 
 
 def truth(name: str, text: str) -> bool:
