@@ -192,6 +192,20 @@ def test_check_names_what_is_missing(host: Host) -> None:
     assert host.driver.check(server.endpoint) == f"bridge {DEVICE} is down"
 
 
+def test_who_keeps_an_address_of_another_subnet_is_named(new_host: Callable[..., Host]) -> None:
+    host = new_host({"ip": "10.201.1.1/24"})
+    endpoint = host.endpoint()
+    attachment = host.driver.reserve(endpoint)
+    host.context = dataclasses.replace(host.context, options={"ip": "10.201.2.1/24"})
+    driver = host.restart()
+    network = driver.create(host.network)
+    driver.reconcile([network], [(endpoint, attachment, ())])
+    named = [line for line in host.log if "10.201.1." in line]
+    assert len(named) == 1 and f"container {endpoint.name} has the address {attachment.address}" in named[0]
+    assert "10.201.2.0/24" in named[0] and "restarted" in named[0]
+    driver.release(endpoint.id)
+
+
 def test_a_bridge_of_somebody_else_is_not_taken(own_network: None, new_host: Callable[..., Host]) -> None:
     subprocess.run(["ip", "link", "add", DEVICE, "type", "bridge"], check=True)
     try:

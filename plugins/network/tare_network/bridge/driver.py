@@ -207,6 +207,7 @@ class Bridge:
                 place = self._places.get(endpoint.network.id)
                 if place is not None:
                     self._adopt(place, endpoint, attachment)
+                    self._warn_if_cut_off(place, endpoint, attachment)
                     self._ports.adopt(endpoint.id, bindings)
                     place.bindings[endpoint.id] = bindings
                     self._firewall.want(self._ports.elements(attachment, bindings))
@@ -254,6 +255,15 @@ class Bridge:
     def _keep(self, attachment: Attachment, *, kept: bool = True) -> None:
         for address in filter(None, (attachment.address, attachment.address6)):
             self._firewall.keep(address, kept=kept)
+
+    def _warn_if_cut_off(self, place: Place, endpoint: Endpoint, attachment: Attachment) -> None:
+        """It was started when the network had other subnets: its gateway is no longer there."""
+        for address in filter(None, (attachment.address, attachment.address6)):
+            if not any(ip_address(address) in subnet for subnet in place.segment.subnets):
+                self._context.log(
+                    f"container {endpoint.name} has the address {address}, which is not of network {endpoint.network.name} any "
+                    f"more ({', '.join(map(str, place.segment.subnets))}): it is cut off until it is restarted"
+                )
 
     def _attachment(self, place: Place, endpoint: Endpoint, given: list[tuple[Addresses, str]]) -> Attachment:
         made = place.segment
