@@ -312,6 +312,7 @@ def test_starting_twice_is_not_modified(raw: Raw, sleeper: Any) -> None:
         ("GET", "/volumes/nothing", None, 404, "get nothing: no such volume"),
         ("DELETE", "/volumes/nothing", None, 404, "get nothing: no such volume"),
         ("POST", "/commit?container=nothing", {}, 501, "commit is not supported yet"),
+        ("GET", "/system/df?type=words", None, 400, "unknown object type: words"),
         ("GET", '/volumes?filters={"words":["x"]}', None, 400, "invalid filter 'words'"),
         ("GET", '/containers/json?filters={"is-task":["x"]}', None, 400, "is-task"),
         ("POST", "/images/create", None, 400, "fromImage"),
@@ -325,6 +326,12 @@ def test_errors_have_docker_s_shape(raw: Raw, method: str, path: str, body: obje
     assert message in json.loads(answer)["message"]
     assert got == status if status else 400 <= got < 600
     assert raw.json("GET", "/containers/json?all=1") == before
+
+
+def test_a_start_takes_neither_a_body_nor_a_checkpoint(raw: Raw, sleeper: Any) -> None:
+    assert raw.ask("POST", f"/containers/{sleeper.id}/start", {"Binds": ["/x:/y"]})[0] == 400
+    assert raw.ask("POST", f"/containers/{sleeper.id}/start?checkpoint=x")[0] == 501
+    assert raw.ask("POST", f"/containers/{sleeper.id}/start", {})[0] == 304
 
 
 def test_maps_are_sorted_by_name_as_go_writes_them(raw: Raw) -> None:

@@ -85,6 +85,10 @@ async def inspect(call: Call) -> Answer:
 
 
 async def start(call: Call) -> Answer:
+    if call.text("checkpoint"):
+        raise Unsupported("checkpoint is not supported yet", subject=call.ref)
+    if await call.json():
+        raise Invalid("a start takes no body: what the container is to be was said when it was created", subject=call.ref)
     await call.engine.start(call.ref)
     return NOTHING
 

@@ -15,7 +15,7 @@ from tare.api.routes.containers import with_sizes
 from tare.api.shapes import events as shapes
 from tare.api.shapes import images as image_shapes
 from tare.api.shapes.host import architecture
-from tare.errors import NotFound, Unsupported
+from tare.errors import Invalid, NotFound, Unsupported
 from tare.model.event import Event
 from tare.model.times import instant
 
@@ -27,6 +27,9 @@ VOLUME_PRUNE_FILTERS = frozenset(("all", "label", "label!"))
 BUILD_PRUNE_FILTERS = frozenset(
     ("description", "id", "inuse", "label", "label!", "parent", "private", "shared", "type", "unused-for", "until")
 )
+
+KINDS = {"container", "image", "volume", "build-cache"}
+"""What /system/df counts."""
 
 SPLIT_USAGE = (1, 52)
 """From here on /system/df answers with one object per kind."""
@@ -94,7 +97,9 @@ async def _as_text(call: Call, news: AsyncIterator[Event]) -> AsyncIterator[byte
 async def usage(call: Call) -> Answer:
     """``GET /system/df``."""
     engine = call.engine
-    kinds = set(call.every("type")) or {"container", "image", "volume", "build-cache"}
+    kinds = set(filter(None, call.every("type"))) or KINDS
+    for kind in kinds - KINDS:
+        raise Invalid(f"unknown object type: {kind}", subject=kind, hint=f"one of {', '.join(sorted(KINDS))}")
     containers: list[dict[str, Any]] = []
     images: list[dict[str, Any]] = []
     if "container" in kinds:
