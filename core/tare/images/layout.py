@@ -25,14 +25,11 @@ def oci_manifest(content: bytes) -> tuple[Manifest, bytes]:
     return manifest, content if manifest.media_type == MANIFEST else compose_manifest(manifest.config, manifest.layers)
 
 
-def write_layout(blobs: Blobs, manifests: Mapping[str, str], names: Mapping[str, Sequence[str]]) -> None:
-    """Write oci-layout and index.json for images ``id → manifest digest`` with their names by id."""
+def write_layout(blobs: Blobs, listed: Mapping[str, bytes], names: Mapping[str, Sequence[str]]) -> None:
+    """Write oci-layout and index.json for images ``id → manifest that the layout lists`` with their names by id."""
     entries = []
-    for id, digest in manifests.items():
-        _, listed = oci_manifest(blobs.read(digest))
-        if digest_of(listed) != digest:
-            blobs.write(listed)
-        entries += index_entries(listed, names.get(id, ()), qualified=False)
+    for id, manifest in listed.items():
+        entries += index_entries(manifest, names.get(id, ()), qualified=False)
     _write_changed(f"{blobs.root}/oci-layout", MARKER)
     _write_changed(f"{blobs.root}/index.json", index(entries))
 
@@ -62,12 +59,6 @@ def index_entries(listed: bytes, names: Iterable[str], *, qualified: bool) -> li
             annotations = {FULL_NAME: _qualified(name), REF_NAME: name}
         entries.append({**plain, "annotations": annotations})
     return entries or [plain]
-
-
-def parts(content: bytes) -> list[str]:
-    """Digests of everything that an image with this manifest needs, but the manifest itself."""
-    manifest, listed = oci_manifest(content)
-    return [manifest.config.digest, digest_of(listed), *(layer.digest for layer in manifest.layers)]
 
 
 def _qualified(name: str) -> str:

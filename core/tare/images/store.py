@@ -20,11 +20,11 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from tare.errors import Conflict, Invalid, TareError
-from tare.images.blobs import Blobs, write_whole
+from tare.images.blobs import Blobs, digest_of, write_whole
 from tare.images.catalog import Catalog
-from tare.images.documents import decode, parse_image, parse_manifest
+from tare.images.documents import Manifest, decode, parse_image, parse_manifest
 from tare.images.instructions import apply_changes
-from tare.images.layout import parts, write_layout
+from tare.images.layout import oci_manifest, write_layout
 from tare.images.references import parse
 from tare.images.saving import save
 from tare.images.unpacking import DriverSpec, layer_id
@@ -63,6 +63,7 @@ class ImageStore:
         self._blobs.clear_sessions()
         self._sizes: dict[str, int] = self._read_sizes()
         self._parsed: dict[str, Image] = {}
+        self._manifests: dict[str, tuple[Manifest, bytes]] = {}
         self._held: list[set[str]] = []
         self._spared = False
         self._told: set[str] = set()
@@ -296,32 +297,41 @@ class ImageStore:
         self._catalog = Catalog(self._table.images(), self._table.references())
         manifests = self._catalog.manifests
         self._parsed = {id: image for id, image in self._parsed.items() if manifests.get(id) == image.manifest}
-        write_layout(self._blobs, self._sound(), self._catalog.tags)
+        self._write_layout()
 
     def _settle(self) -> None:
         """After a start: index.json says what the database says, and blobs that nobody names are gone."""
-        write_layout(self._blobs, self._sound(), self._catalog.tags)
+        self._write_layout()
         self._collect()
 
-    def _sound(self) -> dict[str, str]:
-        """id → manifest of the images whose manifest can be read."""
+    def _write_layout(self) -> None:
+        write_layout(self._blobs, {id: listed for id, (_, listed) in self._sound().items()}, self._catalog.tags)
+
+    def _sound(self) -> dict[str, tuple[Manifest, bytes]]:
+        """id → manifest, and the one that the layout lists for it, of the images whose manifest could be read: now, or since
+        the start."""
         sound = {}
-        for id, manifest in self._catalog.manifests.items():
-            try:
-                parse_manifest(self._blobs.read(manifest))
-            except TareError as error:
-                self._tell(self._catalog, id, error)
-                continue
-            sound[id] = manifest
+        for id, digest in self._catalog.manifests.items():
+            known = self._manifests.get(digest)
+            if known is None:
+                try:
+                    known = oci_manifest(self._blobs.read(digest))
+                except TareError as error:
+                    self._tell(self._catalog, id, error)
+                    continue
+                if digest_of(known[1]) != digest:
+                    self._blobs.write(known[1])
+            sound[id] = known
+        self._manifests = {self._catalog.manifests[id]: known for id, known in sound.items()}
         return sound
 
     def _collect(self) -> None:
         sound = self._sound()
         if len(sound) < len(self._catalog.manifests):
             return
-        keep = set(sound.values())
-        for manifest in sound.values():
-            keep.update(parts(self._blobs.read(manifest)))
+        keep = set(self._catalog.manifests.values())
+        for manifest, listed in sound.values():
+            keep.update((manifest.config.digest, digest_of(listed), *(layer.digest for layer in manifest.layers)))
         held = set[str]().union(*self._held)
         self._spared = not held <= keep
         self._blobs.collect(keep | held)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tare.errors import Internal
+from tare.images.blobs import Blobs
 from tare.images.unpacking import DriverSpec
 
 from .conftest import DataRoot, config, docker_archive, oci_archive, pack, sha, tree
@@ -133,3 +134,13 @@ def test_save_beside_rmi_gives_the_whole_image(loaded: DataRoot) -> None:
     loaded.store.save(["app:1"], out)
     assert sha(TWO)[7:] not in loaded.blobs()
     assert loaded.load(out.getvalue()) == ["app:1"]
+
+
+def test_a_change_reads_no_other_image(loaded: DataRoot, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A tag or a removal takes as long with a thousand images as with two."""
+    asked: list[str] = []
+    read = Blobs.read
+    monkeypatch.setattr(Blobs, "read", lambda blobs, digest: asked.append(digest) or read(blobs, digest))
+    loaded.store.tag("base", "x:1")
+    loaded.store.remove("x:1")
+    assert asked == []
