@@ -15,7 +15,7 @@ from tare.engine import execute, networks, settle
 from tare.engine.clock import stamp
 from tare.engine.remove import take_away
 from tare.engine.start import warm_up
-from tare.errors import TareError
+from tare.errors import TareError, Unavailable
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
@@ -54,14 +54,19 @@ async def reconnect(engine: Engine, running: Mapping[str, int]) -> None:
             await asyncio.sleep(delay)
             delay = min(delay * 2, 5.0)
     engine.spawn(warm_up(engine), "loading the runtime's template")
-    await adopt(engine, hello, running)
-    await hold_ports(engine, hello)
+    if await adopt(engine, hello, running):
+        await hold_ports(engine, hello)
 
 
-async def adopt(engine: Engine, hello: Mapping[str, Any], running: Mapping[str, int]) -> None:
-    """``hello`` is the supervisor's answer, ``running`` what ``seen_running`` said before it was asked."""
+async def adopt(engine: Engine, hello: Mapping[str, Any], running: Mapping[str, int]) -> bool:
+    """``hello`` is the supervisor's answer, ``running`` what ``seen_running`` said before it was asked. False when it has died
+    meanwhile: ``reconnect`` is under way then."""
     processes = hello["processes"]
-    await engine.spares.adopt(processes)
+    try:
+        await engine.spares.adopt(processes)
+    except Unavailable as error:
+        log.error("the supervisor has died again, the next one adopts what runs: %s", error)
+        return False
     engine.supervision.go_on()
     alive: dict[str, dict[str, Any]] = {}
     for process in processes:
@@ -75,6 +80,7 @@ async def adopt(engine: Engine, hello: Mapping[str, Any], running: Mapping[str, 
         id = entry.container.id
         async with entry.lock:
             await _match(engine, entry, alive.get(id), id in running, running.get(id, 0))
+    return True
 
 
 async def hold_ports(engine: Engine, hello: Mapping[str, Any]) -> None:

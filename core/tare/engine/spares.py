@@ -86,7 +86,8 @@ class Spares:
 
     async def adopt(self, processes: Sequence[dict[str, Any]]) -> None:
         """``processes`` of ``hello``: what a new supervisor has adopted gets its streams back, also what has ended since then
-        and left its last words in them; of the rest they are fetched."""
+        and left its last words in them; of the rest they are fetched. Raises Unavailable when it has died meanwhile: the copies
+        are kept for the next one."""
         known = {(one["container"], one["exec"]): one for one in processes}
         running = [key for key, one in known.items() if one["exit"] is None]
         for key, one in known.items():
@@ -182,6 +183,8 @@ class Spares:
             await self._supervision.ask("resume", {"container": container, "exec": exec, **answer}, fds)
         except NotFound:
             self.drop(container, exec)
+        except Unavailable:
+            raise
         except TareError as error:
             log.error("%s: its streams cannot be resumed: %s", name, error)
 

@@ -65,6 +65,9 @@ class Supervision:
         except TareError:
             self._drop()
             raise
+        if self._sock is not sock:
+            # Its end was read together with its answer, and of one that was not known yet nobody was told.
+            raise Unavailable("the supervisor has gone away", hint="it is being restarted; try again")
         self.pid = int(hello["pid"])
         return hello
 
@@ -117,6 +120,8 @@ class Supervision:
 
     def _send(self, kind: str, serial: int, body: Body, fds: Sequence[int] = ()) -> None:
         """Now, or when the supervisor reads again, or to the next one."""
+        if self._sock is None and kind == "resume":
+            raise BrokenPipeError(32, os.strerror(32))  # the next one is told by whoever adopts it
         if self._sock is not None and (not self._queue if self._ready else kind in FIRST):
             try:
                 messages.send(self._sock, kind, serial, body, list(fds))

@@ -192,11 +192,18 @@ class Late:
         self.listening.listen()
 
     def greet(self) -> None:
+        self.hear()
+        self.answer()
+
+    def hear(self) -> None:
         self.peer, _ = self.listening.accept()
         self.peer.settimeout(DEADLINE)
         message = messages.receive(self.peer)
         assert message is not None and message[0] == "hello"
-        messages.send(self.peer, "ok", message[1], {"pid": os.getpid(), "processes": []})
+        self.hello = message[1]
+
+    def answer(self) -> None:
+        messages.send(self.peer, "ok", self.hello, {"pid": os.getpid(), "processes": []})
 
     def serve(self, count: int) -> list[int]:
         """Read and answer so many requests."""
@@ -268,6 +275,21 @@ def test_what_had_not_been_sent_waits_for_the_next_supervisor(late: Late, tmp_pa
         assert sum(answer == {} for answer in done) == waiting
         one._closed = True
         one._drop()
+
+    asyncio.run(scene())
+
+
+def test_a_supervisor_that_dies_with_its_hello_is_not_taken_for_one_that_lives(late: Late, tmp_path: Path) -> None:
+    async def scene() -> None:
+        one = Supervision(tmp_path / "run", lambda _kind, _body: None, lambda: None)
+        connecting = asyncio.ensure_future(one.connect())
+        await asyncio.to_thread(late.hear)
+        late.answer()  # without a turn of the loop in between
+        late.peer.close()
+        async with asyncio.timeout(DEADLINE):
+            with pytest.raises(Unavailable, match="has gone away"):
+                await connecting
+        assert one.pid == 0
 
     asyncio.run(scene())
 

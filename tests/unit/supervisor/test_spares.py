@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import select
 import signal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tare.errors import Conflict, Invalid, NotFound
+from tare.engine.spares import Spares
+from tare.errors import Conflict, Invalid, NotFound, Unavailable
 from tare.linux.process import start_time
 from tare.supervisor import logfiles
 
@@ -225,3 +228,40 @@ def test_what_cannot_be_resumed(peer: Peer, root: Path, tmp_path: Path) -> None:
     os.close(say)
     second.exit("c")
     eventually(lambda: len(list(held.iterdir())) < before + 2)
+
+
+def test_copies_are_kept_when_the_next_supervisor_dies_as_well() -> None:
+    """It is asked to resume one and dies; the one after it gets both."""
+    asked: list[str] = []
+
+    def supervision(*dead: str) -> Any:
+        async def ask(kind: str, body: dict[str, Any], _fds: object = (), received: list[int] | None = None) -> dict[str, Any]:
+            if kind == "spares" and received is not None:
+                received.append(os.open("/dev/null", os.O_RDONLY))
+                return {"streams": ["stdout"], "pid": os.getpid(), "start_time": 0}
+            asked.append(body["container"])
+            if body["container"] in dead:
+                raise Unavailable("the supervisor has gone away")
+            return {}
+
+        return SimpleNamespace(ask=ask)
+
+    async def scene() -> None:
+        spares = Spares(supervision("one"), lambda work, _what: tasks.append(asyncio.ensure_future(work)))
+        tasks: list[asyncio.Future[Any]] = []
+        await spares._fetch([("one", ""), ("two", "")])
+        adopted = [{"container": name, "exec": "", "exit": None, "adopted": True} for name in ("one", "two")]
+        spares.hold()
+        with pytest.raises(Unavailable):
+            await spares.adopt(adopted)
+        spares.drop("two")  # told meanwhile, while what it wrote may be in the copy alone
+        spares._supervision = supervision()
+        await spares.adopt(adopted)
+        await asyncio.gather(*tasks)
+        assert not spares.lost("one") and not spares.lost("two")
+        spares.close()
+
+    before = len(os.listdir("/proc/self/fd"))
+    asyncio.run(scene())
+    assert asked == ["one", "one", "two"]
+    assert len(os.listdir("/proc/self/fd")) == before
