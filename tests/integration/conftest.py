@@ -85,11 +85,19 @@ class Daemon:
             ids = self.tare("ps", "-aq", check=False).stdout.split()
             if ids:
                 self.tare("rm", "-f", *ids, check=False)
+            # With nothing to look after the supervisor ends, and its janitor once the last cgroup is gone.
+            going = [handle for pid in self.supervisors() if (handle := opened(pid)) >= 0]
             self.kill(signal.SIGTERM)
-        supervisor = self.exec_root / "supervisor.pid"
-        if supervisor.exists():
-            end_group(int(supervisor.read_text()))
+            await_ends(going, 10.0)
+        for pid in self.supervisors()[:1]:
+            end_group(pid)
         self.forget_network()
+
+    def supervisors(self) -> list[int]:
+        """The supervisor, if there is one, and everything below it."""
+        path = self.exec_root / "supervisor.pid"
+        text = path.read_text() if path.exists() else ""
+        return [int(text), *descendants(int(text))] if text.strip() else []
 
     def forget_network(self) -> None:
         """A bridge and a table stay when tared ends; in the suite nobody needs them any more."""
@@ -176,6 +184,22 @@ def end_group(pid: int) -> None:
             os.kill(member, signal.SIGKILL)
     select.select([handle], [], [], 10)
     os.close(handle)
+
+
+def opened(pid: int) -> int:
+    """A pidfd, -1 when there is no such process any more."""
+    try:
+        return os.pidfd_open(pid)
+    except OSError:
+        return -1
+
+
+def await_ends(handles: list[int], seconds: float) -> None:
+    """Wait until the processes of these pidfds have ended, but not longer; closes them."""
+    deadline = time.monotonic() + seconds
+    for handle in handles:
+        select.select([handle], [], [], max(0.0, deadline - time.monotonic()))
+        os.close(handle)
 
 
 def descendants(pid: int) -> list[int]:
