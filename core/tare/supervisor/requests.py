@@ -297,7 +297,9 @@ class Requests:
     def hold(self, request: Request) -> Body | None:
         body = request.body
         count, forwards = body["sockets"], [tuple(forward) for forward in body["forwards"]]
-        if len(request.fds) != count + len(forwards):
+        if len(request.fds) > count + len(forwards):
+            raise Invalid(f"hold names {count + len(forwards)} sockets and brings {len(request.fds)}")
+        if len(request.fds) < count + len(forwards):
             # The kernel drops descriptors for which there is no room (unix(7), SCM_RIGHTS).
             raise Exhausted("the supervisor cannot hold the published ports: too many open files", hint=RAISE_LIMIT)
         fds = request.take_fds()

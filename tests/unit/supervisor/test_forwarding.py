@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tare.errors import Invalid
+from tare.errors import Exhausted, Invalid
 
 from .conftest import DEADLINE, Peer, eventually, everything
 
@@ -115,6 +115,8 @@ def test_release_closes_everything(peer: Peer, listening: socket.socket, server:
 
 
 def test_hold_counts_its_sockets(peer: Peer, listening: socket.socket) -> None:
-    with pytest.raises(Invalid, match="names 2 sockets and brings 1"):
+    with pytest.raises(Invalid, match="names 1 sockets and brings 2"):
+        peer.ask("hold", (listening.fileno(), listening.fileno()), owner="c", forwards=[], sockets=1)
+    with pytest.raises(Exhausted, match="too many open files"):
         peer.ask("hold", (listening.fileno(),), owner="c", forwards=[], sockets=2)
     peer.ask("release", owner="absent")
