@@ -55,6 +55,9 @@ def test_templates_that_do_not_fit(engine: Daemon, running: str) -> None:
         assert client("inspect", "-f", "{{.NoSuchMember}}", running, check=False).returncode == 1
         assert client("inspect", "-f", "{{.Name", running, check=False).returncode == 64
         assert client("ps", "-a", "--format", "{{.NoSuchMember}}", check=False).returncode == 1
+        for verb in ("info", "version"):
+            assert client(verb, "--format", "{{.Name", check=False).returncode == 64
+            assert client(verb, "--format", "{{.NoSuchMember}}", check=False).returncode == 1
         for format in ("{{.NoSuchMember}}", "{{.ID"):
             assert client("events", "--until", "1s", "--format", format, check=False).returncode == 64
 
@@ -69,6 +72,14 @@ def test_inspect_is_as_in_docker(engine: Daemon, running: str) -> None:
         assert (done.returncode, "No such container: busybox" in done.stderr) == (1, True)
         done = client("inspect", "--type", "image", running, check=False)
         assert (done.returncode, "o such image: " in done.stderr) == (1, True)
+
+
+def test_quiet_and_a_format(engine: Daemon, running: str) -> None:
+    for client in (engine.tare, engine.docker):
+        assert client("images", "-q", "--format", "{{.Repository}}", "busybox").stdout == "busybox\n"
+        assert client("network", "ls", "-q", "--format", "{{.Driver}}", "-f", "name=none").stdout == "null\n"
+        done = client("ps", "-q", "--no-trunc", "--format", "{{.Names}}")
+        assert (done.stdout, "Ignoring custom format" in done.stderr) == (f"{running}\n", True)
 
 
 def test_a_tag_that_is_empty_is_no_tag(engine: Daemon) -> None:
@@ -116,7 +127,7 @@ def test_what_takes_room_through_templates(engine: Daemon, running: str) -> None
         for format in (
             "{{range .Images}}{{.Repository}} {{.UniqueSize}} {{.ID}} {{.Containers}};{{end}}",
             "{{range .Containers}}{{.ID}} {{.Command}} {{.Labels}} {{.State}};{{end}}{{len .Volumes}}{{json .BuildCache}}",
-            "{{json .Containers}}",
+            "{{json (index .Containers 0).Labels}} {{(index .Images 0).Tag}}",
         ):
             ours, theirs = (client("system", "df", "-v", "--format", format).stdout for client in (engine.tare, engine.docker))
             assert ours.removesuffix("\n") == theirs.removesuffix("\n") != ""

@@ -21,7 +21,7 @@ BAD_TEMPLATE = 64
 
 def inspect(refs: list[str], find: Find, format: str) -> int:
     """Show every name that is found; the others are errors at the end and make the exit code 1."""
-    if format and format != "json" and not _readable(format):
+    if format and format != "json" and not readable(format):
         return BAD_TEMPLATE
     found = []
     failures: list[TareError] = []
@@ -46,7 +46,8 @@ def first_of(finders: dict[str, Callable[[str], Any]], ref: str) -> tuple[str, A
     raise NotFound(f"No such object: {ref}", subject=ref)
 
 
-def _readable(format: str) -> bool:
+def readable(format: str) -> bool:
+    """Whether a template can be read; if not, why has been told."""
     from tare.present import template
 
     try:

@@ -163,6 +163,7 @@ CONTAINERS = Noun(
     _table,
     raw=_raw,
     labels=labels,
+    quiet_first=True,
     complaint="failed to execute template",
 )
 

@@ -36,7 +36,7 @@ class Noun:
 
     ``fields``: placeholder to (heading, how to make its text of a row). ``table``, ``quiet`` and ``raw`` (whole, quiet)
     are templates. ``prepare`` orders or multiplies the rows. ``labels`` gives what ``{{.Label "name"}}`` looks in.
-    ``go_name`` and ``complaint`` are how docker's errors name the row and begin.
+    ``quiet_first``: being quiet beats a format. ``go_name`` and ``complaint`` are how docker's errors name the row and begin.
     """
 
     def __init__(
@@ -50,6 +50,7 @@ class Noun:
         prepare: Callable[[list[dict[str, Any]], View], list[dict[str, Any]]] | None = None,
         labels: Callable[[Mapping[str, Any]], Mapping[str, str]] | None = None,
         complaint: str = "template parsing error",
+        quiet_first: bool = False,
     ) -> None:
         self.go_name = go_name
         self.fields = fields
@@ -59,6 +60,7 @@ class Noun:
         self.prepare = prepare
         self.labels = labels
         self.complaint = complaint
+        self.quiet_first = quiet_first
 
 
 class _Row(Struct):
@@ -136,8 +138,8 @@ def render(
 
     ``noun``: containers, images, networks, history, plugins, events, top, port, diff, df (KeyError for others); ``rows``
     are the members of the API's answer. ``format`` is a Go template, ``table TEMPLATE``, ``table``, ``raw`` or ``json``;
-    ``quiet`` beats it. ``now`` is in seconds since the epoch. ``digests`` and ``human`` are those of ``images`` and
-    ``history``. Raises Invalid where a template cannot be read or names what is not there.
+    ``quiet`` is a table's, and ``ps``'s. ``now`` is in seconds since the epoch. ``digests`` and ``human`` are those of
+    ``images`` and ``history``. Raises Invalid where a template cannot be read or names what is not there.
     """
     if noun in _PLAIN:
         return _PLAIN[noun](rows, format, View(now, tz, no_trunc, digests, human))
@@ -170,10 +172,10 @@ def members(noun: str, rows: list[dict[str, Any]], view: View) -> list[Struct]:
 def _format(noun: Noun, rows: list[dict[str, Any]], format: str | None, quiet: bool, view: View) -> str:
     if format == "raw" and noun.raw:
         return noun.raw(rows, view)[quiet]
-    if quiet:
+    if quiet and noun.quiet_first:
         return noun.quiet
     if not format or format == "table":
-        return noun.table(rows, view)
+        return noun.quiet if quiet else noun.table(rows, view)
     if view.digests and format.startswith("table") and "{{.Digest}}" not in format:
         format += "\t{{.Digest}}"
     return "{{json .}}" if format == "json" else format

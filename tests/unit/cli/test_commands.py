@@ -62,6 +62,12 @@ def test_help_of_a_command(words: tuple[str, ...]) -> None:
     assert "--gpus" not in done.stdout and "--net " not in done.stdout
 
 
+def test_a_version_without_a_daemon() -> None:
+    done = tare("version", "-f", "{{.Server.Version}}", TARE_NO_AUTOSTART="1")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("tare: no daemon runs at unix:///nonexistent/tare.sock")
+
+
 def test_help_of_a_noun() -> None:
     done = tare("container")
     assert done.returncode == 0

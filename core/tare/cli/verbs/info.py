@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.cli import render
+from tare.cli import inspecting, render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import system
@@ -16,8 +16,10 @@ FLAGS = (Flag("format", "f", "string", "Go template, or 'json'"),)
 
 
 def info(options: Options, client: Client) -> int:
-    found = system.info(client)
     format = options.text("format")
+    if format not in ("", "json") and not inspecting.readable(format):
+        return inspecting.BAD_TEMPLATE
+    found = system.info(client)
     if format == "json":
         from tare.client import quickjson
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.cli import listings
+from tare.cli import listings, render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import containers
@@ -26,6 +26,8 @@ COLUMNS = ("ID", "Image", "Command", "RunningFor", "Status", "Ports", "Names")
 
 
 def ps(options: Options, client: Client) -> int:
+    if options.flag("quiet") and options.given.pop("format", ""):
+        render.note("WARNING: Ignoring custom format, because both --format and --quiet are set.")
     last = 1 if options.flag("latest") else options.number("last", -1)
     size = options.flag("size") or ".Size" in options.text("format")
     columns = "table " + "\t".join(f"{{{{.{name}}}}}" for name in (*COLUMNS, "Size")) if size else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tare.cli import render
+from tare.cli import inspecting, render
 from tare.cli.flags import Flag
 from tare.cli.verb import Verb
 from tare.client import system
@@ -19,6 +19,9 @@ FLAGS = (Flag("format", "f", "string", "Go template, or 'json'"),)
 
 
 def version(options: Options, client: Client) -> int:
+    format = options.text("format")
+    if format not in ("", "json") and not inspecting.readable(format):
+        return inspecting.BAD_TEMPLATE
     versions: dict[str, Any] = {"Client": about(client), "Server": None}
     failure = None
     try:
@@ -26,7 +29,6 @@ def version(options: Options, client: Client) -> int:
     except TareError as error:
         failure = error
     versions["Client"]["ApiVersion"] = client.version
-    format = options.text("format")
     if format == "json":
         from tare.client import quickjson
 
@@ -34,7 +36,11 @@ def version(options: Options, client: Client) -> int:
     elif format:
         from tare.present import template
 
-        render.line(template.render(format, versions, "version"))
+        try:
+            render.line(template.render(format, versions, "version"))
+        except TareError as error:
+            # What is said of a daemon that did not answer cannot be shown: that it did not is what matters.
+            failure = failure or error
     else:
         from tare.present import version as texts
 
