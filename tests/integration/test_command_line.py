@@ -190,6 +190,15 @@ def test_events_tell_who_joins_a_network(engine: Daemon) -> None:
     engine.tare("rm", engine.tare("ps", "-aql").stdout.strip())
 
 
+def test_events_in_json_are_as_docker_prints_them(engine: Daemon) -> None:
+    engine.tare("run", "--rm", *NONE, "-l", "zeta=<1>", "-l", "alpha=&", "busybox", "true")
+    until = str(int(time.time()) + 1)
+    for format in ("json", "{{json .}}", "{{json .Actor.Attributes}} {{.Actor.Attributes.none.more}}"):
+        asked = ("events", "--since", "1m", "--until", until, "-f", "label=zeta", "--format", format)
+        ours, theirs = (client(*asked).stdout for client in (engine.tare, engine.docker))
+        assert ours == theirs != ""
+
+
 def test_save_into_nowhere_names_what_was_typed(engine: Daemon, tmp_path: Path) -> None:
     target = tmp_path / "no" / "x.tar"
     done = engine.tare("save", "busybox", "-o", str(target), check=False)

@@ -216,7 +216,7 @@ def _events(rows: list[dict[str, Any]], format: str | None, view: View) -> str:
     from tare.present import events
 
     if format == "json":
-        return "".join(json(row) + "\n" for row in rows)
+        return "".join(json(events.typed(row)) + "\n" for row in rows)
     if format:
         template = _template(format)
         return "".join(template.render(events.typed(row)) + "\n" for row in rows)
