@@ -66,6 +66,9 @@ def command(words: list[str]) -> int:
 
 def perform(verb: Verb, options: Options, globals_: Options) -> int:
     """Do what was understood; errors become text and an exit code here and nowhere else."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        # Until now ctrl-c was to end us on the spot; from now on there may be something to take back.
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         return verb.perform(options, client_of(globals_))
     except Misused as wrong:

@@ -11,6 +11,8 @@ import sys
 
 import tare
 
+QUIET = "import _signal; _signal.getsignal(2) == _signal.SIG_IGN or _signal.signal(2, _signal.SIG_DFL)"
+"""A ctrl-c before the command begins ends it without a word; ``entry.perform`` takes the signal up again."""
 LONGEST = 255
 """Bytes of a ``#!`` line (BINPRM_BUF_SIZE in linux/binfmts.h, since Linux 5.1)."""
 
@@ -21,7 +23,7 @@ def text() -> str:
     if any(letter.isspace() for letter in sys.executable) or len(os.fsencode(first)) > LONGEST:
         raise ValueError(f"{sys.executable} cannot stand in the first line of a script")
     library = os.path.dirname(os.path.dirname(os.path.abspath(tare.__file__ or "")))
-    return f"{first}\nimport sys\nsys.path.append({library!r})\nfrom tare.cli.entry import main\nmain()\n"
+    return f"{first}\nimport sys\n{QUIET}\nsys.path.append({library!r})\nfrom tare.cli.entry import main\nmain()\n"
 
 
 def write(path: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -40,3 +41,16 @@ def test_an_interpreter_that_no_first_line_can_name_is_refused(monkeypatch: pyte
     with pytest.raises(ValueError, match="cannot stand in the first line"):
         launcher.write(str(tmp_path / "tare"))
     assert not list(tmp_path.iterdir())
+
+
+def test_an_early_ctrl_c_is_no_traceback(tmp_path: Path) -> None:
+    """Before the command has begun, while its modules are read."""
+    stub = (Path(__file__).parents[3] / "contrib/bin/tare").read_text()
+    for text in (launcher.text(), stub):
+        path = tmp_path / "tare"
+        interrupted = text.replace("from tare.cli.entry import main", "import os; os.kill(os.getpid(), 2)")
+        assert interrupted != text
+        path.write_text(interrupted)
+        path.chmod(0o755)
+        done = run(str(path))
+        assert (done.returncode, done.stderr) == (-signal.SIGINT, "")
