@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import asyncio
 import os
 import platform
 from pathlib import Path
@@ -12,12 +13,23 @@ from tare.containers.container import Container
 from tare.drivers.storage import SupportsDetails
 from tare.engine.clock import now
 from tare.errors import TareError
+from tare.linux.cgroups import Hierarchy, hierarchies
 from tare.model.probe import Usage
 
 if TYPE_CHECKING:
     from tare.engine.engine import Engine
 
 log = logging.getLogger(__name__)
+LIMITS = {
+    "MemoryLimit": ("memory limit", "memory", "memory.limit_in_bytes"),
+    "SwapLimit": ("swap limit", "memory", "memory.memsw.limit_in_bytes"),
+    "CpuCfsPeriod": ("cpu cfs period", "cpu", "cpu.cfs_period_us"),
+    "CpuCfsQuota": ("cpu cfs quota", "cpu", "cpu.cfs_quota_us"),
+    "CPUShares": ("cpu shares", "cpu", "cpu.shares"),
+    "CPUSet": ("cpuset", "cpuset", "cpuset.cpus"),
+    "PidsLimit": ("pids limit", "pids", ""),
+}
+"""Member of SystemInfo → what docker's warnings call it, its controller, and the file of version 1 that keeps it."""
 
 
 async def size(engine: Engine, container: Container) -> tuple[int, int]:
@@ -62,6 +74,9 @@ async def info(engine: Engine) -> dict[str, Any]:
                     warnings.append(f"WARNING: {value}")
     except TareError as error:
         warnings.append(f"WARNING: {error}")
+    trees = await asyncio.to_thread(hierarchies)
+    limits = supported_limits(trees)
+    warnings += [f"WARNING: No {LIMITS[name][0]} support" for name, there in limits.items() if not there]
     release = os_release()
     runtimes = {name: {"path": name} for name in engine.roster.names("runtime")}
     return {
@@ -76,20 +91,14 @@ async def info(engine: Engine) -> dict[str, Any]:
         "SystemTime": now(),
         "LoggingDriver": settings.containers.log.driver,
         "CgroupDriver": "cgroupfs",
-        "CgroupVersion": cgroup_version(),
+        "CgroupVersion": str(trees[0].version) if trees else "",
         "Plugins": {
             "Volume": [],
             "Network": engine.roster.names("network"),
             "Authorization": None,
             "Log": ["json-file", "local", "none"],
         },
-        "MemoryLimit": True,
-        "SwapLimit": True,
-        "CpuCfsPeriod": True,
-        "CpuCfsQuota": True,
-        "CPUShares": True,
-        "CPUSet": True,
-        "PidsLimit": True,
+        **limits,
         "OomKillDisable": False,
         "IPv4Forwarding": flag("/proc/sys/net/ipv4/ip_forward"),
         "BridgeNfIptables": flag("/proc/sys/net/bridge/bridge-nf-call-iptables"),
@@ -141,8 +150,19 @@ def flag(path: str) -> bool:
         return False
 
 
-def cgroup_version() -> str:
-    return "2" if os.path.exists("/sys/fs/cgroup/cgroup.controllers") else "1"
+def supported_limits(trees: tuple[Hierarchy, ...]) -> dict[str, bool]:
+    """Which limits the kernel can keep, by the members of SystemInfo."""
+    if trees and trees[0].version == 2:
+        [tree] = trees
+        found = {name: controller in tree.controllers for name, (_, controller, _) in LIMITS.items()}
+        # The root has no such file; whether the kernel counts swap is seen below it.
+        found["SwapLimit"] = any(Path(tree.path).glob("*/memory.swap.max"))
+        return found
+    places = {controller: tree.path for tree in trees for controller in tree.controllers}
+    return {
+        name: controller in places and os.path.exists(os.path.join(places[controller], file))
+        for name, (_, controller, file) in LIMITS.items()
+    }
 
 
 def os_release() -> dict[str, str]:
