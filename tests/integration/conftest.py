@@ -157,7 +157,8 @@ class Raw(http.client.HTTPConnection):
 
     def ask(self, method: str, path: str, body: object = None, **headers: str) -> tuple[int, dict[str, str], bytes]:
         data = None if body is None else json.dumps(body).encode()
-        self.request(method, path, data, {name.replace("_", "-"): value for name, value in headers.items()})
+        given = {"Content-Type": "application/json"} if data is not None else {}
+        self.request(method, path, data, given | {name.replace("_", "-"): value for name, value in headers.items()})
         response = self.getresponse()
         return response.status, dict(response.headers), response.read()
 

@@ -141,7 +141,7 @@ def request(method: str, path: str, query: dict[str, str], body: bytes, headers:
         "Connection: close",
         f"Content-Length: {len(body)}",
     ]
-    lines += [f"{name}: {value}" for name, value in headers.items()]
+    lines += [f"{name}: {value}" for name, value in ({"Content-Type": "application/json"} | headers).items()]
     return "\r\n".join(lines).encode("ascii", "replace") + b"\r\n\r\n" + body
 
 
@@ -260,7 +260,8 @@ RAW = {
     "a body that is too large": b"POST /containers/create HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n"
     + b" " * (17 << 20),
     "2000 query members": b"GET /containers/json?" + b"a=b&" * 2000 + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
-    "JSON 100000 deep": b"POST /containers/create HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100000\r\n\r\n"
+    "JSON 100000 deep": b"POST /containers/create HTTP/1.1\r\nHost: a\r\nConnection: close\r\nContent-Length: 100000\r\n"
+    + b"Content-Type: application/json\r\n\r\n"
     + b"[" * 100_000,
     "filters 3000 deep": b"GET /containers/json?filters=" + b"[" * 30_000 + b" HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
 }

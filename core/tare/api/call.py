@@ -107,6 +107,10 @@ class Call:
         raw = await self.connection.body(JSON_LIMIT)
         if not raw.strip():
             return {}
+        # A web page can make a browser send any other kind, or none, to whatever listens, without asking.
+        kind = self.headers.get("content-type", "")
+        if kind.partition(";")[0].strip().lower() != "application/json":
+            raise Invalid(f"unsupported Content-Type header ({kind[:100]}): must be 'application/json'", subject="Content-Type")
         try:
             value = _decoded(raw.decode())
         except ValueError as error:

@@ -27,6 +27,8 @@ class Client(http.client.HTTPConnection):
         self.sock = self._served.connect()
 
     def get(self, path: str, method: str = "GET", **more: object) -> tuple[int, dict[str, str], bytes]:
+        if "body" in more:
+            more.setdefault("headers", {"Content-Type": "application/json"})
         self.request(method, path, **more)  # type: ignore[arg-type]
         response = self.getresponse()
         return response.status, dict(response.headers), response.read()
@@ -176,6 +178,15 @@ def test_bad_json_is_a_400(client: Client, body: bytes, message: str) -> None:
     assert status == 400
     assert message in json.loads(answer)["message"]
     assert client.get("/hello")[0] == 200
+
+
+@pytest.mark.parametrize("headers", [{}, {"Content-Type": "text/plain"}, {"Content-Type": "multipart/form-data; boundary=x"}])
+def test_json_has_its_content_type(client: Client, headers: dict[str, str]) -> None:
+    """A web page can send the others to a socket of this host without asking the browser's user."""
+    status, _, answer = client.get("/object", "POST", body=b"{}", headers=headers)
+    assert status == 400 and "must be 'application/json'" in json.loads(answer)["message"]
+    assert client.get("/object", "POST", body=b"", headers=headers)[0] == 200
+    assert client.get("/object", "POST", body=b"{}", headers={"Content-Type": "Application/JSON; charset=utf-8"})[0] == 200
 
 
 def test_a_hundred_levels_are_read(client: Client) -> None:

@@ -9,7 +9,11 @@ from tare.linux.cgroups import Hierarchy
 
 
 def test_version_1_by_the_files_of_its_trees(tmp_path: Path) -> None:
-    for controller, files in {"memory": ("memory.limit_in_bytes",), "cpu": ("cpu.cfs_quota_us", "cpu.shares"), "pids": ()}.items():
+    for controller, files in {
+        "memory": ("memory.limit_in_bytes",),
+        "cpu": ("cpu.cfs_quota_us", "cpu.shares"),
+        "pids": (),
+    }.items():
         (tmp_path / controller).mkdir()
         for name in files:
             (tmp_path / controller / name).touch()
