@@ -18,8 +18,9 @@ if TYPE_CHECKING:
     from tare.api.connection import Connection
     from tare.engine.engine import Engine
 
-JSON_LIMIT = 16 << 20
-"""Bytes of a JSON body. Docker's largest (a create with every seccomp profile inlined) are a few hundred kilobytes."""
+JSON_LIMIT = 4 << 20
+"""Bytes of a JSON body. Docker's largest (a create with every seccomp profile inlined) are a few hundred kilobytes, and
+execve(2) takes no more arguments and environment; while it is read nobody else is served."""
 
 JSON_DEPTH = 100
 """Levels of arrays and objects in a request; Docker's deepest need nine."""

@@ -131,6 +131,7 @@ def test_bad_wishes_say_why(change: dict[str, Any], kind: type[TareError], messa
         ({"WorkingDir": "relative"}, Invalid, "needs to be an absolute path"),
         ({"Healthcheck": {"Test": ["CMD", "true"]}}, Unsupported, "health checks"),
         ({"Healthcheck": {"Interval": 5}}, Unsupported, "health checks"),
+        ({"ExposedPorts": {f"{first}-65535/tcp": {} for first in range(1, 99)}}, Invalid, "more than 196605 ports"),
         ({"Volumes": {"/data": {}}}, Unsupported, "anonymous volumes are not supported yet: -v /data"),
         ({"Env": ["A=\0"]}, Invalid, "null byte"),
         ({"HostConfig": []}, Invalid, "HostConfig: expected an object"),

@@ -10,13 +10,19 @@ from tare.errors import Invalid
 from tare.model.network import PortBinding, PortRequest
 
 PROTOCOLS = ("tcp", "udp", "sctp")
+MOST_PORTS = len(PROTOCOLS) * 65535
+"""All that there are; ranges that say them again and again are refused."""
 
 
 def exposed(names: Iterable[str]) -> tuple[str, ...]:
     """``80``, ``80/tcp``, ``8000-8010/udp`` → one ``port/protocol`` each, in order, no twins. Raises Invalid."""
     out: dict[str, None] = {}
+    total = 0
     for name in names:
         first, last, protocol = _parse(name)
+        total += last - first + 1
+        if total > MOST_PORTS:
+            raise Invalid(f"more than {MOST_PORTS} ports", subject=name)
         for port in range(first, last + 1):
             out[f"{port}/{protocol}"] = None
     return tuple(out)
