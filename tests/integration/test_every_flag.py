@@ -203,6 +203,15 @@ def test_memory_is_enforced(engine: Daemon) -> None:
         engine.tare("rm", "-f", "hungry")
 
 
+def test_running_out_of_memory_is_an_event_of_a_container_that_goes(engine: Daemon) -> None:
+    limits = ("-m", "16m", "--memory-swap", "16m")
+    done = engine.tare(*RUN_NONE, "--name", "hungry-rm", *limits, "busybox", "tail", "/dev/zero", check=False)
+    assert done.returncode == 137
+    until = str(int(time.time()) + 1)
+    told = engine.tare("events", "--since", "5m", "--until", until, "-f", "container=hungry-rm", "--format", "{{.Action}}").stdout
+    assert told.split()[-3:] == ["oom", "die", "destroy"]
+
+
 def test_processes_are_limited(engine: Daemon) -> None:
     script = "i=0; while [ $i -lt 40 ]; do sleep 5 & i=$((i+1)); done; echo all"
     done = engine.tare(*RUN_NONE, "--pids-limit", "10", "busybox", "sh", "-c", script, check=False)

@@ -78,16 +78,13 @@ async def settle(engine: Engine, entry: Entry, body: dict[str, Any]) -> bool:
         finished_at=stamp(body["at"]),
     )
     execute.container_ended(engine, container)
-    recorded = True
-    if container.config.auto_remove and not entry.restarting:
-        wait.notify(entry, "next-exit", body["code"])
-        announce(engine, container, "die", exitCode=str(body["code"]))
+    goes = container.config.auto_remove and not entry.restarting
+    recorded = goes or record(engine, container, durable=False)
+    wait.notify(entry, "next-exit", body["code"])
+    if body["oom"]:
+        announce(engine, container, "oom")
+    announce(engine, container, "die", exitCode=str(body["code"]))
+    if goes:
         await take_away(engine, entry)
-    else:
-        recorded = record(engine, container, durable=False)
-        wait.notify(entry, "next-exit", body["code"])
-        if body["oom"]:
-            announce(engine, container, "oom")
-        announce(engine, container, "die", exitCode=str(body["code"]))
     engine.plugins.after("tare_after_container_exit", id=container.id, name=container.name, state=container.state)
     return recorded
