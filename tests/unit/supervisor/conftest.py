@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 
 from tare.errors import TareError, from_fields
 from tare.supervisor import messages, spawn
+from tare.supervisor.loop import Loop
 
 DEADLINE = 20.0
 HERE = str(Path(__file__).parent)
@@ -195,3 +196,22 @@ def eventually(condition: Any) -> None:
     while not condition():
         assert time.monotonic() < deadline, "it never became true"
         pause.wait(0.005)
+
+
+def serve(loop: Loop, until: Callable[[], object]) -> None:
+    """Run a loop of the test's own until ``until`` is true."""
+    met = False
+    late = loop.after(DEADLINE, loop.stop)
+
+    def look() -> None:
+        nonlocal met
+        met = bool(until())
+        if met:
+            loop.stop()
+        else:
+            loop.after(0.001, look)
+
+    loop.after(0, look)
+    loop.run()
+    late.cancel()
+    assert met, "it never became true"

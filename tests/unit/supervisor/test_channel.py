@@ -18,7 +18,7 @@ from tare.supervisor import messages, spawn
 from tare.supervisor.channel import Channel
 from tare.supervisor.loop import IN, Loop
 
-from .conftest import DEADLINE
+from .conftest import DEADLINE, serve
 
 SMALL = 4096
 """A send buffer that a few messages fill."""
@@ -44,22 +44,7 @@ class Ends:
         self.ended = True
 
     def run(self, until: Callable[[], object]) -> None:
-        """Serve until ``until`` is true."""
-        met = False
-        late = self.loop.after(DEADLINE, self.loop.stop)
-
-        def look() -> None:
-            nonlocal met
-            met = bool(until())
-            if met:
-                self.loop.stop()
-            else:
-                self.loop.after(0.001, look)
-
-        self.loop.after(0, look)
-        self.loop.run()
-        late.cancel()
-        assert met, "it never became true"
+        serve(self.loop, until)
 
     def read(self) -> list[tuple[str, int, dict[str, Any], list[int]]]:
         """What the peer finds now."""

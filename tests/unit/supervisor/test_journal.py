@@ -15,7 +15,7 @@ from tare.supervisor.channel import Channel
 from tare.supervisor.journal import CHUNK, Journal
 from tare.supervisor.loop import Loop
 
-from .conftest import DEADLINE
+from .conftest import serve
 
 WISH = {"driver": "local", "path": "/nowhere", "max_size": 0, "max_file": 1}
 
@@ -69,21 +69,7 @@ class Scene:
         self.journal.when_free(log, lambda: self.free.append(log))
 
     def run(self, until: Callable[[], object]) -> None:
-        met = False
-        late = self.loop.after(DEADLINE, self.loop.stop)
-
-        def look() -> None:
-            nonlocal met
-            met = bool(until())
-            if met:
-                self.loop.stop()
-            else:
-                self.loop.after(0.001, look)
-
-        self.loop.after(0, look)
-        self.loop.run()
-        late.cancel()
-        assert met, "it never became true"
+        serve(self.loop, until)
 
 
 @pytest.fixture

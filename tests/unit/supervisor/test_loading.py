@@ -14,7 +14,7 @@ from tare.supervisor import templates
 from tare.supervisor.loop import Loop
 from tare.supervisor.templates import Template
 
-from .conftest import DEADLINE, HERE, gone
+from .conftest import HERE, gone, serve
 
 Answers = dict[str, dict[str, Any] | TareError]
 
@@ -35,21 +35,7 @@ class Scene:
         self.template.prepare(entry, [HERE, str(self.folder)], keep)
 
     def run(self, until: Callable[[], object]) -> None:
-        met = False
-        late = self.loop.after(DEADLINE, self.loop.stop)
-
-        def look() -> None:
-            nonlocal met
-            met = bool(until())
-            if met:
-                self.loop.stop()
-            else:
-                self.loop.after(0.001, look)
-
-        self.loop.after(0, look)
-        self.loop.run()
-        late.cancel()
-        assert met, self.answers
+        serve(self.loop, until)
 
 
 @pytest.fixture
