@@ -21,6 +21,14 @@ from tare_storage import tare_register_storage_drivers
 DRIVERS = {driver.name: driver for driver in tare_register_storage_drivers()}
 
 
+@pytest.fixture(autouse=True)
+def own_umask() -> Iterator[None]:
+    """Layers are unpacked with a umask of 0, in workers; here in threads of the suite's own process, which must not keep it."""
+    mask = os.umask(0o022)
+    yield
+    os.umask(mask)
+
+
 class Bench:
     """A driver on a root of its own, and a place to mount what it hands out."""
 

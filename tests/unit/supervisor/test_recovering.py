@@ -220,7 +220,7 @@ def test_an_exit_is_of_one_process(
 
     async def scene() -> None:
         container = SimpleNamespace(running=running, state=SimpleNamespace(pid=7))
-        entry = SimpleNamespace(container=container, lock=asyncio.Lock())
+        entry = SimpleNamespace(container=container, lock=asyncio.Lock(), damage="")
         engine: Any = SimpleNamespace(
             registry={"c": entry},
             spares=SimpleNamespace(complete=lambda *_: None),
