@@ -14,7 +14,20 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tare.linux.netlink import CREATE, EXCLUSIVE, REPLACE, ROUTE, Netlink, attribute, attributes, nested, string, text, u32
+from tare.linux.netlink import (
+    CREATE,
+    EXCLUSIVE,
+    REPLACE,
+    ROUTE,
+    Netlink,
+    attribute,
+    attributes,
+    index_of,
+    nested,
+    string,
+    text,
+    u32,
+)
 
 _NEW_LINK, _DELETE_LINK, _GET_LINK, _SET_LINK = 16, 17, 18, 19
 _NEW_ADDRESS, _DELETE_ADDRESS, _GET_ADDRESS, _GET_ROUTE = 20, 21, 22, 26
@@ -86,7 +99,7 @@ def await_departure(met: Callable[[], bool], seconds: float) -> bool:
 
 def addresses(name: str) -> set[str]:
     """The addresses of a device as ``IP/prefix``, without link-local ones."""
-    index = _index(name)
+    index = index_of(name)
     found = set()
     with Netlink() as netlink:
         for payload in netlink.dump(_GET_ADDRESS, _INTERFACE_ADDRESS.pack(0, 0, 0, 0, 0)):
@@ -122,24 +135,24 @@ def create_bridge(name: str, mac: str, mtu: int) -> None:
 
 def mark(name: str, alias: str) -> None:
     """Give a device an alias. The kernel overlooks one in the message that creates."""
-    head = _INTERFACE.pack(0, 0, _index(name), 0, 0)
+    head = _INTERFACE.pack(0, 0, index_of(name), 0, 0)
     _perform(f"naming device {name}", (_SET_LINK, 0, head + text(_ALIAS, alias)))
 
 
 def bring_up(name: str, *, link_local: bool = True) -> None:
     """Set a device up; without ``link_local`` it gives itself no IPv6 address."""
-    head = _INTERFACE.pack(0, 0, _index(name), _UP, _UP)
+    head = _INTERFACE.pack(0, 0, index_of(name), _UP, _UP)
     if not link_local:
         # A kernel without IPv6 has nothing to leave out.
         with contextlib.suppress(OSError):
-            _perform("", (_SET_LINK, 0, _INTERFACE.pack(0, 0, _index(name), 0, 0) + _GENERATE_NONE))
+            _perform("", (_SET_LINK, 0, _INTERFACE.pack(0, 0, index_of(name), 0, 0) + _GENERATE_NONE))
     _perform(f"bringing up {name}", (_SET_LINK, 0, head))
 
 
 def delete(name: str) -> None:
     """Remove a device; one that is not there is success."""
     try:
-        _perform(f"deleting {name}", (_DELETE_LINK, 0, _INTERFACE.pack(0, 0, _index(name), 0, 0)))
+        _perform(f"deleting {name}", (_DELETE_LINK, 0, _INTERFACE.pack(0, 0, index_of(name), 0, 0)))
     except OSError as error:
         if error.errno != errno.ENODEV:
             raise
@@ -161,7 +174,7 @@ def _address(name: str, address: str) -> bytes:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     packed = socket.inet_pton(family, host)
     flags = _NODAD if family == socket.AF_INET6 else 0
-    body = _INTERFACE_ADDRESS.pack(family, int(prefix), flags, 0, _index(name))
+    body = _INTERFACE_ADDRESS.pack(family, int(prefix), flags, 0, index_of(name))
     body += attribute(_LOCAL, packed) + attribute(_ADDRESS, packed)
     if family == socket.AF_INET and int(prefix) < 31:
         whole = int.from_bytes(packed, "big") | (0xFFFFFFFF >> int(prefix))
@@ -175,13 +188,6 @@ def _perform(what: str, request: tuple[int, int, bytes]) -> None:
             netlink.perform([request])
         except OSError as error:
             raise OSError(error.errno, f"{what}: {error.strerror}") from error
-
-
-def _index(name: str) -> int:
-    try:
-        return socket.if_nametoindex(name)
-    except OSError:
-        raise OSError(errno.ENODEV, f"there is no device {name}") from None
 
 
 def _number(payload: bytes | None) -> int:

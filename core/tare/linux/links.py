@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import struct
 
-from tare.linux.netlink import CREATE, EXCLUSIVE, Netlink, attribute, nested, text, u32
+from tare.linux.netlink import CREATE, EXCLUSIVE, Netlink, attribute, index_of, nested, text, u32
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def configure(links: Sequence[Mapping[str, Any]]) -> None:
     steps = ["bringing up lo"]
     for link in links:
         name = link["name"]
-        index = socket.if_nametoindex(name)
+        index = index_of(name)
         if not any(":" in address for address in link["addresses"]):
             quiet.append((SETLINK, 0, _INTERFACE.pack(0, 0, index, 0, 0) + _NO_LINK_LOCAL))
         requests.append((SETLINK, 0, _INTERFACE.pack(0, 0, index, _UP, _UP)))
@@ -100,7 +100,7 @@ def _veth(link: Mapping[str, Any], pid: int) -> Request:
     inner = _INTERFACE.pack(0, 0, 0, 0, 0) + text(_NAME, link["name"]) + u32(_NET_NS_PID, pid) + _hardware(link)
     body = [_INTERFACE.pack(0, 0, 0, _UP, _UP), text(_NAME, link["host_name"])]
     if link["parent"]:
-        body.append(u32(_MASTER, socket.if_nametoindex(link["parent"])))
+        body.append(u32(_MASTER, index_of(link["parent"])))
     if link["mtu"]:
         body.append(u32(_MTU, link["mtu"]))
     body.append(nested(_LINKINFO, text(_INFO_KIND, "veth"), nested(_INFO_DATA, nested(_PEER, inner))))
@@ -112,7 +112,7 @@ def _macvlan(link: Mapping[str, Any], pid: int) -> Request:
     parts = [
         _INTERFACE.pack(0, 0, 0, 0, 0),
         text(_NAME, link["name"]),
-        u32(_LINK, socket.if_nametoindex(link["parent"])),
+        u32(_LINK, index_of(link["parent"])),
         u32(_NET_NS_PID, pid),
         _hardware(link),
         nested(_LINKINFO, text(_INFO_KIND, "macvlan"), nested(_INFO_DATA, mode)),
@@ -133,7 +133,7 @@ def _port_settings(link: Mapping[str, Any]) -> Request | None:
     wished = [kind for option, kind in (("hairpin", _PORT_HAIRPIN), ("isolated", _PORT_ISOLATED)) if option in link["options"]]
     if not wished:
         return None
-    index = socket.if_nametoindex(link["host_name"])
+    index = index_of(link["host_name"])
     settings = nested(_PROTINFO, *(attribute(kind, b"\1") for kind in wished))
     return SETLINK, 0, _INTERFACE.pack(socket.AF_BRIDGE, 0, index, 0, 0) + settings
 

@@ -6,6 +6,7 @@ returns will not come. Errors are OSError with the kernel's own words (NETLINK_E
 
 from __future__ import annotations
 
+import errno
 import os
 import struct
 import sys
@@ -194,3 +195,13 @@ def _failure(payload: bytes, flags: int) -> OSError | None:
         skip = 20 if flags & _CAPPED else 4 + ((int.from_bytes(payload[4:8], _ORDER) + 3) & ~3)
         words = string(attributes(payload[skip:]).get(1, b""))
     return OSError(code, f"{os.strerror(code).lower()}: {words}" if words else os.strerror(code).lower())
+
+
+def index_of(name: str) -> int:
+    """The number of a network device of the caller's namespace. Raises OSError: ENODEV, or what kept it from being asked for."""
+    try:
+        return socket.if_nametoindex(name)
+    except OSError:
+        # The C library asks by a socket, and calls a name unknown when it gets none: this one says why.
+        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM).close()
+        raise OSError(errno.ENODEV, f"there is no device {name}") from None

@@ -13,6 +13,7 @@ from tare.drivers.network import Published
 from tare.drivers.registration import DriverContext
 from tare.errors import Exhausted, InUse, NotFound, TareError, Unavailable
 from tare.linux import conntrack, devices
+from tare.linux.netlink import index_of
 from tare.model.network import Attachment, Endpoint, Link, Network, PortBinding, Route
 from tare.model.probe import Probe
 from tare_network.bridge import host
@@ -387,9 +388,9 @@ def _port_options(made: Segment, endpoint: Endpoint) -> dict[str, str]:
 def device_gone(name: str) -> bool:
     """Is there no device of this name any more?"""
     try:
-        socket.if_nametoindex(name)
-    except OSError:
-        return True
+        index_of(name)
+    except OSError as error:
+        return error.errno == errno.ENODEV
     return False
 
 

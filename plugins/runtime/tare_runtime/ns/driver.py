@@ -167,4 +167,5 @@ def _must_run(target: ProcessRef) -> None:
 
 def _remove_tree(directory: str) -> None:
     for place, _, _ in os.walk(directory, topdown=False):
-        os.rmdir(place)
+        with contextlib.suppress(FileNotFoundError):  # the janitor takes groups away as well
+            os.rmdir(place)
