@@ -134,7 +134,8 @@ def test_three_hundred_clients_at_once(engine: Daemon, network: str) -> None:
 
 @pytest.mark.parametrize("who", ["tared", "supervisor"])
 def test_too_few_descriptors_for_all(daemon: Daemon, who: str) -> None:
-    """Of sixty starts at once some fail for want of descriptors, and say so; nothing is left of them."""
+    """Of sixty starts at once some fail for want of descriptors, and say so; nothing is left of them. How many tared needs hangs
+    on how fast it is: it may have enough."""
     daemon.tare("run", "--rm", "-p", "80", "busybox", "true")
     assert daemon.process is not None
     pid = daemon.process.pid if who == "tared" else int((daemon.exec_root / "supervisor.pid").read_text())
@@ -152,7 +153,8 @@ def test_too_few_descriptors_for_all(daemon: Daemon, who: str) -> None:
             said = list(filter(None, pool.map(client, range(many))))
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (soft, hard))
         daemon.tare("rm", "-f", *(f"crowded-{number}" for number in range(many)))
-    assert said and not [text for text in said if "too many open files" not in text.lower()]
+    assert said or who == "tared"
+    assert not [text for text in said if "too many open files" not in text.lower()]
     assert daemon.tare("run", "--rm", "-p", "80", "busybox", "echo", "next").stdout == "next\n"
 
 

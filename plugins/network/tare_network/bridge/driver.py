@@ -386,11 +386,14 @@ def _port_options(made: Segment, endpoint: Endpoint) -> dict[str, str]:
 
 
 def device_gone(name: str) -> bool:
-    """Is there no device of this name any more?"""
-    try:
-        index_of(name)
-    except OSError as error:
-        return error.errno == errno.ENODEV
+    """Is there no device of this name any more? Raises Exhausted when the kernel cannot be asked."""
+    with translated():
+        try:
+            index_of(name)
+        except OSError as error:
+            if error.errno != errno.ENODEV:
+                raise
+            return True
     return False
 
 
