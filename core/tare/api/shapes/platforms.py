@@ -6,20 +6,12 @@ import json
 import re
 from collections.abc import Iterable
 
-from tare.api.shapes.host import architecture
+from tare.api.shapes.host import GO_NAMES, architecture
 from tare.errors import Invalid, NotFound
 from tare.model.image import Image
 
 SYSTEMS = frozenset(("linux", "windows", "darwin", "freebsd", "netbsd", "openbsd", "solaris", "illumos", "aix", "plan9"))
-SPELLINGS = {
-    "x86_64": "amd64",
-    "x86-64": "amd64",
-    "aarch64": "arm64",
-    "armv7l": "arm",
-    "armhf": "arm",
-    "i386": "386",
-    "i686": "386",
-}
+SPELLINGS = {**GO_NAMES, "x86-64": "amd64", "armhf": "arm", "i386": "386"}
 DEFAULT_VARIANTS = {"arm64": "v8", "arm": "v7"}
 Platform = tuple[str, str, str]
 """System, architecture and variant; the last two may be empty."""
